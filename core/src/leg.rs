@@ -1,0 +1,470 @@
+//! One party's leg of a call, as a pure state machine.
+//!
+//! ```text
+//!  caller:  New ──Start──▶ Offered ──Answer──▶ Connected ──┐
+//!  callee:  New ──Start──▶ Preparing ──MediaReady──▶ Dialled ──Ringing──▶ Ringing ──Answered──▶ Connected
+//!            └──────── hang-up, refusal, timeout, loss: from every state ────────▶ Ended ◀──────────┘
+//! ```
+//!
+//! # Invariants
+//! * `Ended` is final: it arms no timer and ignores every later input.
+//! * A leg tells its call exactly once that it ended.
+//! * Whatever ends it here is said to the far end, unless the far end said it first.
+//! * A leg that was never answered is never watched for silence.
+
+mod media;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::smallvec;
+
+use crate::cause::{Cause, SipStatus};
+use crate::event::Context;
+use crate::id::{CallId, LegId, TrackId};
+use crate::machine::{Effects, Machine, Notice, Refusal, Rejected};
+use crate::media::{LocalMedia, MediaCommand, MediaDescription, MediaNews};
+use crate::party::{Party, Target};
+use crate::ports::{Dial, Signal};
+use crate::time::{Now, Timestamp};
+use crate::track::TrackInput;
+
+/// Longest time a leg may ring unless configured otherwise. Above most carriers' 60 s voicemail hand-over.
+pub const RING_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    id: LegId,
+    birth: Arc<Birth>,
+    state: State,
+    /// Our port pair.
+    local: Option<LocalMedia>,
+    /// What we told the far end that we receive.
+    told: Option<Arc<MediaDescription>>,
+    /// What the far end told us that it receives.
+    remote: Option<Arc<MediaDescription>>,
+}
+
+/// What a leg is born with, and never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Birth {
+    /// Its call.
+    pub call: CallId,
+    /// Ids.
+    pub context: Context,
+    /// Which side of the call.
+    pub role: Role,
+}
+
+/// Which side of the call a leg is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// It called us.
+    Caller {
+        /// Its offer; `None` when it wants ours.
+        offer: Option<Arc<MediaDescription>>,
+    },
+    /// We call it.
+    Callee(Box<Outgoing>),
+}
+
+/// What a leg needs to call somebody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    /// Whom, and where.
+    pub target: Target,
+    /// Who calls, as the callee may see it.
+    pub caller: Party,
+    /// The caller's offer.
+    pub offer: Option<Arc<MediaDescription>>,
+    /// For the INVITE.
+    pub max_forwards: u8,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    New,
+    Offered,
+    Preparing { ring_by: Timestamp },
+    Dialled { ring_by: Timestamp },
+    Ringing { ring_by: Timestamp },
+    Connected { since: Timestamp },
+    Ended,
+}
+
+/// What can happen to a leg.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LegInput {
+    /// Begin. First input, from whoever opened it.
+    Start,
+
+    /// The call: let the caller hear ringing.
+    Ring,
+    /// The call: let the caller hear what this side of the callee sends before the answer.
+    Progress(Arc<MediaDescription>),
+    /// The call: accept the caller, given what the callee answered.
+    Answer(Arc<MediaDescription>),
+    /// The call: exchange media with that leg from now on.
+    Bridge(LegId),
+    /// The call: it is over.
+    HangUp(Cause),
+
+    /// The edge: the far end rings.
+    Ringing,
+    /// The edge: the far end sends media before the answer.
+    EarlyMedia(Arc<MediaDescription>),
+    /// The edge: the far end answered.
+    Answered(Arc<MediaDescription>),
+    /// The edge: the caller's answer to our offer came with its ACK.
+    Completed(Arc<MediaDescription>),
+    /// The edge: our INVITE was refused.
+    Refused {
+        /// What that means.
+        cause: Cause,
+        /// The final response, when there was one.
+        status: Option<SipStatus>,
+    },
+    /// The edge: the caller gave up; its INVITE has been answered already.
+    Cancelled,
+    /// The edge: the far end hung up.
+    HungUp(Cause),
+    /// The edge: the far end does not answer any more.
+    Broken(Cause),
+
+    /// The pool: this is our port pair.
+    MediaReady(LocalMedia),
+    /// The pool: something on the wire.
+    Media(MediaNews),
+    /// The track ended by itself.
+    TrackLost,
+
+    /// From the shell.
+    Notice(Notice<LegEffect, LegKind>),
+}
+
+/// Kinds of inputs: what a lost one means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LegKind {
+    /// Without it the leg cannot go on: it ends, and says so to the far end.
+    Vital,
+    /// The far end is gone already.
+    Final,
+    /// Nobody misses it.
+    Passing,
+}
+
+/// What a leg wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LegEffect {
+    /// Reserve a port pair; [`LegInput::MediaReady`] follows.
+    OpenMedia,
+    /// For the media pool.
+    Media(MediaCommand),
+    /// For the far end.
+    Signal(Signal),
+    /// Start the actor of its track.
+    OpenTrack(TrackId),
+    /// For its track.
+    TellTrack(TrackId, TrackInput),
+    /// For its call.
+    TellCall(LegNews),
+}
+
+/// What a leg tells its call: conclusions, no protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LegNews {
+    /// It rings.
+    Ringing,
+    /// It sends media before the answer.
+    EarlyMedia(Arc<MediaDescription>),
+    /// It answered.
+    Answered(Arc<MediaDescription>),
+    /// A key was pressed.
+    Digit(char),
+    /// It is over. Last news.
+    Ended {
+        /// Why.
+        cause: Cause,
+        /// The SIP status that ended it, when one did.
+        status: Option<SipStatus>,
+    },
+}
+
+impl From<Notice<LegEffect, LegKind>> for LegInput {
+    fn from(notice: Notice<LegEffect, LegKind>) -> Self {
+        Self::Notice(notice)
+    }
+}
+
+impl Leg {
+    /// A leg that has not begun.
+    #[must_use]
+    pub const fn new(id: LegId, birth: Arc<Birth>) -> Self {
+        Self { id, birth, state: State::New, local: None, told: None, remote: None }
+    }
+
+    /// Its call.
+    #[must_use]
+    pub fn call(&self) -> CallId {
+        self.birth.call
+    }
+
+    /// Its ids.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.birth.context
+    }
+
+    /// Its audio track.
+    #[must_use]
+    pub const fn track(&self) -> TrackId {
+        TrackId::audio_of(self.id)
+    }
+
+    /// Name of its state, for views.
+    #[must_use]
+    pub const fn state_name(&self) -> &'static str {
+        match self.state {
+            State::New => "new",
+            State::Offered => "offered",
+            State::Preparing { .. } => "preparing",
+            State::Dialled { .. } => "dialled",
+            State::Ringing { .. } => "ringing",
+            State::Connected { .. } => "connected",
+            State::Ended => "ended",
+        }
+    }
+
+    fn start(&mut self, now: Now) -> Effects<LegEffect> {
+        self.state = match &self.birth.role {
+            Role::Caller { offer } => {
+                self.remote.clone_from(offer);
+                State::Offered
+            }
+            Role::Callee(outgoing) => State::Preparing { ring_by: now.mono + outgoing.ring_timeout },
+        };
+        smallvec![LegEffect::OpenTrack(self.track()), LegEffect::OpenMedia]
+    }
+
+    fn dial(&mut self, ring_by: Timestamp, local: LocalMedia) -> Effects<LegEffect> {
+        let Role::Callee(outgoing) = &self.birth.role else { return Effects::new() };
+        let theirs = outgoing.offer.as_ref();
+        let offer = theirs.map_or_else(|| MediaDescription::basic(local), |theirs| theirs.relayed_at(local));
+        let offer = Arc::new(offer);
+        let dial = Dial {
+            context: self.birth.context.clone(),
+            call: self.birth.call,
+            caller: outgoing.caller.clone(),
+            target: outgoing.target.clone(),
+            offer: offer.clone(),
+            max_forwards: outgoing.max_forwards,
+        };
+        self.local = Some(local);
+        self.told = Some(offer);
+        self.state = State::Dialled { ring_by };
+        smallvec![LegEffect::Signal(Signal::Invite(Arc::new(dial)))]
+    }
+
+    fn rings(&mut self, ring_by: Timestamp) -> Effects<LegEffect> {
+        self.state = State::Ringing { ring_by };
+        smallvec![LegEffect::TellCall(LegNews::Ringing)]
+    }
+
+    fn answered(&mut self, now: Now, answer: Arc<MediaDescription>) -> Effects<LegEffect> {
+        self.state = State::Connected { since: now.mono };
+        self.remote = Some(answer.clone());
+        let mut out = self.carry();
+        out.push(LegEffect::Media(MediaCommand::Watch { leg: self.id }));
+        out.push(LegEffect::TellCall(LegNews::Answered(answer)));
+        out
+    }
+
+    /// Accepts the caller with what the callee answered. With no codec in common the caller is refused, and the call
+    /// hears of it.
+    fn accept(&mut self, now: Now, callee: &MediaDescription) -> Effects<LegEffect> {
+        let Some(answer) = self.answer_for(callee) else { return self.end(Cause::Incompatible, None) };
+        self.told = Some(answer.clone());
+        self.state = State::Connected { since: now.mono };
+        let mut out = self.carry();
+        out.push(LegEffect::Signal(Signal::Answer(answer)));
+        out.push(LegEffect::Media(MediaCommand::Watch { leg: self.id }));
+        out
+    }
+
+    /// Ends the leg from our side: the far end is told in the way that its state wants.
+    fn end(&mut self, cause: Cause, status: Option<SipStatus>) -> Effects<LegEffect> {
+        let signal = match self.state {
+            State::Offered => Some(Signal::Reject(cause)),
+            State::Dialled { .. } | State::Ringing { .. } => Some(Signal::Cancel(cause)),
+            State::Connected { .. } => Some(Signal::Bye(cause)),
+            State::New | State::Preparing { .. } | State::Ended => None,
+        };
+        let mut out: Effects<LegEffect> = signal.map(LegEffect::Signal).into_iter().collect();
+        out.extend(self.over(cause, status));
+        out
+    }
+
+    /// Ends a leg whose far end is gone already.
+    fn over(&mut self, cause: Cause, status: Option<SipStatus>) -> Effects<LegEffect> {
+        self.state = State::Ended;
+        smallvec![
+            LegEffect::TellTrack(self.track(), TrackInput::End),
+            LegEffect::TellCall(LegNews::Ended { cause, status }),
+        ]
+    }
+
+    fn notice(&mut self, now: Now, notice: Notice<LegEffect, LegKind>) -> Result<Effects<LegEffect>, Rejected> {
+        Ok(match notice {
+            Notice::Tick => return self.tick(now),
+            Notice::Recovered { lost: LegKind::Vital } | Notice::GivenUp => self.end(Cause::SystemFailure, None),
+            Notice::Recovered { lost: LegKind::Final } => self.end(Cause::SignallingLost, None),
+            Notice::Recovered { lost: LegKind::Passing } => Effects::new(),
+            Notice::Refused { effect, why } => self.refused(&effect, why),
+        })
+    }
+
+    fn tick(&mut self, now: Now) -> Result<Effects<LegEffect>, Rejected> {
+        match self.next_deadline() {
+            Some(due) if due <= now.mono => Ok(self.end(Cause::NoAnswer, None)),
+            _ => Err(self.rejects("tick")),
+        }
+    }
+
+    fn refused(&mut self, effect: &LegEffect, why: Refusal) -> Effects<LegEffect> {
+        match (effect, why) {
+            (LegEffect::OpenMedia, Refusal::Full) => self.end(Cause::Overload, None),
+            (LegEffect::Signal(Signal::Invite(_)), Refusal::Full) => self.over(Cause::Overload, None),
+            (LegEffect::Signal(Signal::Ring | Signal::Progress(_)) | LegEffect::TellCall(LegNews::Digit(_)), _) => {
+                Effects::new()
+            }
+            (LegEffect::Media(_) | LegEffect::TellTrack(..) | LegEffect::OpenTrack(_), _) => {
+                self.end(Cause::MediaLost, None)
+            }
+            (LegEffect::OpenMedia | LegEffect::Signal(_) | LegEffect::TellCall(_), _) => {
+                self.end(Cause::SystemFailure, None)
+            }
+        }
+    }
+
+    fn rejects(&self, input: &'static str) -> Rejected {
+        Rejected { input, state: self.state_name() }
+    }
+
+    /// What must hold after every input. The simulator and the property tests use the same.
+    pub fn check_invariants(&self) {
+        debug_assert!(!self.is_ended() || self.next_deadline().is_none(), "an ended leg arms no timer");
+        debug_assert!(
+            !matches!(self.state, State::Connected { .. }) || self.told.is_some(),
+            "a connected leg has negotiated"
+        );
+    }
+}
+
+impl Machine for Leg {
+    type Id = LegId;
+    type Input = LegInput;
+    type Kind = LegKind;
+    type Effect = LegEffect;
+
+    fn handle(&mut self, now: Now, input: LegInput) -> Result<Effects<LegEffect>, Rejected> {
+        let out = match (self.state, input) {
+            (State::Ended, _) => Effects::new(),
+            (State::New, LegInput::Start) => self.start(now),
+            (State::Offered, LegInput::MediaReady(local)) => self.ready(local),
+            (State::Preparing { ring_by }, LegInput::MediaReady(local)) => self.dial(ring_by, local),
+            (State::Offered, LegInput::Ring) => smallvec![LegEffect::Signal(Signal::Ring)],
+            (State::Offered, LegInput::Progress(callee)) => self.progress(&callee),
+            (State::Offered, LegInput::Answer(callee)) => self.accept(now, &callee),
+            (State::Offered, LegInput::Cancelled) => self.over(Cause::Cancelled, None),
+            (State::Dialled { ring_by }, LegInput::Ringing) => self.rings(ring_by),
+            (State::Ringing { .. }, LegInput::Ringing) => Effects::new(),
+            (State::Dialled { .. } | State::Ringing { .. }, LegInput::EarlyMedia(answer)) => self.early(answer),
+            (State::Dialled { .. } | State::Ringing { .. }, LegInput::Answered(answer)) => self.answered(now, answer),
+            (State::Dialled { .. } | State::Ringing { .. }, LegInput::Refused { cause, status }) => {
+                self.over(cause, status)
+            }
+            (State::Connected { .. }, LegInput::Completed(answer)) => self.completed(answer),
+            (State::Connected { .. } | State::Offered, LegInput::HungUp(cause)) => self.over(cause, None),
+            (_, LegInput::Bridge(peer)) => self.bridge(peer),
+            (_, LegInput::HangUp(cause) | LegInput::Broken(cause)) => self.end(cause, None),
+            (_, LegInput::TrackLost | LegInput::Media(MediaNews::Silent | MediaNews::Broken)) => {
+                self.end(Cause::MediaLost, None)
+            }
+            (_, LegInput::Media(MediaNews::Digit { digit, .. })) => {
+                smallvec![LegEffect::TellCall(LegNews::Digit(digit))]
+            }
+            (_, LegInput::Notice(notice)) => self.notice(now, notice)?,
+            (_, input) => return Err(self.rejects(input.name())),
+        };
+        self.check_invariants();
+        Ok(out)
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Preparing { ring_by } | State::Dialled { ring_by } | State::Ringing { ring_by } => Some(ring_by),
+            State::New | State::Offered | State::Connected { .. } | State::Ended => None,
+        }
+    }
+
+    fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    fn kind(input: &LegInput) -> LegKind {
+        match input {
+            LegInput::Start
+            | LegInput::Answer(_)
+            | LegInput::Bridge(_)
+            | LegInput::HangUp(_)
+            | LegInput::Answered(_)
+            | LegInput::Completed(_)
+            | LegInput::MediaReady(_)
+            | LegInput::Media(MediaNews::Silent | MediaNews::Broken)
+            | LegInput::TrackLost
+            | LegInput::Notice(Notice::Refused { .. }) => LegKind::Vital,
+            LegInput::Refused { .. } | LegInput::Cancelled | LegInput::HungUp(_) | LegInput::Broken(_) => {
+                LegKind::Final
+            }
+            LegInput::Ring
+            | LegInput::Progress(_)
+            | LegInput::Ringing
+            | LegInput::EarlyMedia(_)
+            | LegInput::Media(MediaNews::Digit { .. })
+            | LegInput::Notice(Notice::Tick | Notice::Recovered { .. } | Notice::GivenUp) => LegKind::Passing,
+        }
+    }
+}
+
+impl LegInput {
+    /// Its name, for [`Rejected`] and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Ring => "ring",
+            Self::Progress(_) => "progress",
+            Self::Answer(_) => "answer",
+            Self::Bridge(_) => "bridge",
+            Self::HangUp(_) => "hang_up",
+            Self::Ringing => "ringing",
+            Self::EarlyMedia(_) => "early_media",
+            Self::Answered(_) => "answered",
+            Self::Completed(_) => "completed",
+            Self::Refused { .. } => "refused",
+            Self::Cancelled => "cancelled",
+            Self::HungUp(_) => "hung_up",
+            Self::Broken(_) => "broken",
+            Self::MediaReady(_) => "media_ready",
+            Self::Media(_) => "media",
+            Self::TrackLost => "track_lost",
+            Self::Notice(_) => "notice",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! The rules of Tandem: pure machines and values that know nobody.
+//!
+//! ```text
+//!  edges ── inputs ──▶  call ─ leg ─ track  ── effects ──▶ ports
+//! ```
+//!
+//! # Invariants
+//! * No runtime, no I/O, no clock, no randomness: time and fresh ids come in with the input.
+//! * The world is reached only through the traits in [`ports`].
+//! * No input panics; an impossible one is [`machine::Rejected`] and changes nothing.
+
+pub mod account;
+pub mod call;
+pub mod cause;
+pub mod cdr;
+pub mod event;
+pub mod id;
+pub mod leg;
+pub mod location;
+pub mod machine;
+pub mod media;
+pub mod metric;
+pub mod numbering;
+pub mod party;
+pub mod pii;
+pub mod ports;
+pub mod restart;
+pub mod routing;
+pub mod time;
+pub mod track;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod world;

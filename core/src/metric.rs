@@ -1,0 +1,168 @@
+//! What is counted. Plain atomics, so that counting costs nothing on any path; whoever exports them reads them.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use crate::cause::Cause;
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal, $help:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name { $($(#[$item_doc])* #[doc = $help] $item,)* }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$item,)*];
+
+            /// Name on the outside.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$item => $text,)* }
+            }
+
+            /// What it means, in one line.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$item => $help,)* }
+            }
+        }
+    };
+}
+
+names! {
+    /// Things that only rise.
+    Counter {
+        CallsStarted = "tandem_calls_started_total", "Calls let in.";
+        CallsAnswered = "tandem_calls_answered_total", "Calls answered.";
+        CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the limit or while draining.";
+        FactsCommitted = "tandem_facts_committed_total", "Facts written to the journal.";
+        FactsStored = "tandem_facts_stored_total", "Facts committed to the database.";
+        FactsPublished = "tandem_facts_published_total", "Facts given to the bus.";
+        LedgerRetries = "tandem_ledger_retries_total", "Batches that the database did not take at once.";
+        LiveDropped = "tandem_live_events_dropped_total", "Live events that nobody could take.";
+        ShellsRestarted = "tandem_shells_restarted_total", "Actors started again after a failure.";
+        SlotsGivenUp = "tandem_slots_given_up_total", "Machines ended because their actors died too often.";
+        InputsRejected = "tandem_inputs_rejected_total", "Inputs that did not apply.";
+        ServicesRestarted = "tandem_services_restarted_total", "Services started again after a failure.";
+        SipRequests = "tandem_sip_requests_total", "SIP requests received.";
+        SipResponses = "tandem_sip_responses_total", "SIP responses received.";
+        SipMalformed = "tandem_sip_malformed_total", "SIP messages refused or dropped as malformed.";
+        SipPanics = "tandem_sip_panics_total", "SIP messages whose handling broke.";
+        SipLimited = "tandem_sip_limited_total", "SIP requests refused by a rate limit.";
+        SipOverload = "tandem_sip_overload_total", "SIP messages dropped or refused because a queue was full.";
+        SipAuthFailed = "tandem_sip_auth_failed_total", "Requests with wrong credentials.";
+        SipRetransmissions = "tandem_sip_retransmissions_total", "SIP messages sent again.";
+        SipUnmatched = "tandem_sip_unmatched_total", "Responses and ACKs that belong to nothing.";
+        SdpMalformed = "tandem_sdp_malformed_total", "Session descriptions refused.";
+        RtpReceived = "tandem_rtp_packets_received_total", "RTP packets received.";
+        RtpForwarded = "tandem_rtp_packets_forwarded_total", "RTP packets sent on.";
+        RtpMalformed = "tandem_rtp_malformed_total", "Packets that were no RTP or RTCP.";
+        RtpForeign = "tandem_rtp_foreign_total", "Packets from where nobody was expected.";
+        RtpUnrouted = "tandem_rtp_unrouted_total", "Packets with nowhere to go.";
+        RtcpReceived = "tandem_rtcp_packets_received_total", "RTCP packets received.";
+        MediaSilent = "tandem_media_silent_total", "Legs that fell silent.";
+        MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+    }
+}
+
+names! {
+    /// Things that rise and fall.
+    Gauge {
+        CallsActive = "tandem_calls_active", "Calls that are not over.";
+        LegsActive = "tandem_legs_active", "Legs that are not over.";
+        TracksActive = "tandem_tracks_active", "Tracks that are not over.";
+        Registrations = "tandem_registrations", "Contacts registered.";
+        SipTransactions = "tandem_sip_transactions", "SIP transactions in memory.";
+        SipDialogs = "tandem_sip_dialogs", "SIP dialogs in memory.";
+        SipConnections = "tandem_sip_connections", "SIP connections open.";
+        MediaPortsUsed = "tandem_media_ports_used", "RTP port pairs in use.";
+        JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
+    }
+}
+
+/// All counts of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    counters: Vec<AtomicU64>,
+    gauges: Vec<AtomicI64>,
+    ended: [AtomicU64; Cause::ALL.len()],
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let counters = Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect();
+        let gauges = Gauge::ALL.iter().map(|_| AtomicI64::new(0)).collect();
+        Self { counters, gauges, ended: Cause::ALL.map(|_| AtomicU64::new(0)) }
+    }
+}
+
+impl Metrics {
+    /// One more.
+    pub fn count(&self, what: Counter) {
+        self.add(what, 1);
+    }
+
+    /// Some more.
+    pub fn add(&self, what: Counter, more: u64) {
+        if let Some(cell) = self.counters.get(what as usize) {
+            cell.fetch_add(more, Relaxed);
+        }
+    }
+
+    /// A gauge moves.
+    pub fn shift(&self, what: Gauge, by: i64) {
+        if let Some(cell) = self.gauges.get(what as usize) {
+            cell.fetch_add(by, Relaxed);
+        }
+    }
+
+    /// A gauge is read off somewhere.
+    pub fn set(&self, what: Gauge, value: i64) {
+        if let Some(cell) = self.gauges.get(what as usize) {
+            cell.store(value, Relaxed);
+        }
+    }
+
+    /// A call ended for this cause.
+    pub fn ended(&self, cause: Cause) {
+        if let Some(cell) = self.ended.get(cause as usize) {
+            cell.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A counter's value.
+    #[must_use]
+    pub fn counter(&self, what: Counter) -> u64 {
+        self.counters.get(what as usize).map_or(0, |cell| cell.load(Relaxed))
+    }
+
+    /// A gauge's value.
+    #[must_use]
+    pub fn gauge(&self, what: Gauge) -> i64 {
+        self.gauges.get(what as usize).map_or(0, |cell| cell.load(Relaxed))
+    }
+
+    /// How many calls ended for this cause (`tandem_calls_ended_total{cause}`).
+    #[must_use]
+    pub fn ended_for(&self, cause: Cause) -> u64 {
+        self.ended.get(cause as usize).map_or(0, |cell| cell.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_its_own_and_every_cause_has_its_place() {
+        let mut names: Vec<_> = Counter::ALL.iter().map(|it| it.name()).collect();
+        names.extend(Gauge::ALL.iter().map(|it| it.name()));
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        let metrics = Metrics::default();
+        Cause::ALL.iter().for_each(|cause| metrics.ended(*cause));
+        assert!(Cause::ALL.iter().all(|cause| metrics.ended_for(*cause) == 1));
+    }
+}

@@ -1,0 +1,89 @@
+//! How often a shell may die before its slot is given up. Kept in the slot, so it outlives supervisors too.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Start another shell.
+    Restart,
+    /// End the machine.
+    GiveUp,
+}
+
+/// The failures of one slot.
+#[derive(Clone, Debug, Default)]
+pub struct Budget {
+    failures: Vec<Timestamp>,
+}
+
+impl Budget {
+    /// Counts one failure and decides what to do about it: at most `restarts` of them in `window` are answered.
+    pub fn charge(&mut self, now: Timestamp, restarts: usize, window: Duration) -> Verdict {
+        self.failures.retain(|at| *at + window > now);
+        self.failures.push(now);
+        if self.failures.len() > restarts { Verdict::GiveUp } else { Verdict::Restart }
+    }
+}
+
+/// Delay before a service is started again: doubles from `first` to `most`, forgotten after a healthy `most`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackOff {
+    first: Duration,
+    most: Duration,
+    next: Duration,
+    last_failure: Option<Timestamp>,
+}
+
+impl BackOff {
+    /// Starts at `first`; never waits longer than `most`.
+    #[must_use]
+    pub const fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, next: first, last_failure: None }
+    }
+
+    /// How long to wait after the failure that happened now.
+    pub fn delay(&mut self, now: Timestamp) -> Duration {
+        if self.last_failure.is_some_and(|last| last + self.most < now) {
+            self.next = self.first;
+        }
+        self.last_failure = Some(now);
+        let delay = self.next;
+        self.next = (self.next * 2).min(self.most);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn the_fourth_failure_in_a_window_is_one_too_many() {
+        let mut budget = Budget::default();
+        for second in 0..3 {
+            assert_eq!(budget.charge(Timestamp(second * 1_000_000), 3, WINDOW), Verdict::Restart);
+        }
+        assert_eq!(budget.charge(Timestamp(4_000_000), 3, WINDOW), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn failures_outside_the_window_are_forgotten() {
+        let mut budget = Budget::default();
+        for minute in 0..100 {
+            assert_eq!(budget.charge(Timestamp(minute * 60_000_000), 1, WINDOW), Verdict::Restart);
+        }
+    }
+
+    #[test]
+    fn the_delay_doubles_to_its_limit_and_starts_anew_after_quiet() {
+        let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_millis(300));
+        let delays: Vec<_> = (0..4).map(|n| back_off.delay(Timestamp(n)).as_millis()).collect();
+        assert_eq!(delays, [100, 200, 300, 300]);
+        assert_eq!(back_off.delay(Timestamp(1_000_000)).as_millis(), 100);
+    }
+}
