@@ -32,4 +32,6 @@ pub mod track;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod world;
