@@ -71,7 +71,7 @@ pub trait MediaPort: Send + Sync + 'static {
     /// [`Refusal::Full`]: no ports or no worker left.
     fn open(&self, leg: LegId) -> Result<LocalMedia, Refusal>;
 
-    /// Queues a command for the worker of the leg or track. A repeated stamp is dropped.
+    /// Queues a command for the worker of the leg or track. The same command means the same the second time.
     ///
     /// # Errors
     /// [`Refusal::Full`]: the worker is stuck. [`Refusal::Gone`]: the leg has no port pair.

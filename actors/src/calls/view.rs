@@ -1,0 +1,65 @@
+//! What an operator sees of the calls.
+
+use serde::Serialize;
+use tandem_core::call::Call;
+use tandem_core::id::{CallId, CorrelationId, LegId, TrackId};
+use tandem_core::leg::Leg;
+use tandem_core::time::WallTime;
+use tandem_core::track::Track;
+
+use super::Calls;
+use crate::slot::Slot;
+
+/// One call as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallView {
+    /// Which.
+    pub call_id: CallId,
+    /// The id that everything about it carries.
+    pub correlation_id: CorrelationId,
+    /// Name of its state.
+    pub state: &'static str,
+    /// When it was let in; in JSON microseconds since 1970.
+    pub since: Option<WallTime>,
+    /// Its legs, the caller's first.
+    pub legs: Vec<LegView>,
+}
+
+/// One leg as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LegView {
+    /// Which.
+    pub leg_id: LegId,
+    /// Name of its state; `None` when it is gone.
+    pub state: Option<&'static str>,
+    /// Name of its track's state; `None` when that is gone.
+    pub track: Option<&'static str>,
+}
+
+impl Calls {
+    /// Every call that is not over, the oldest first.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<CallView> {
+        let mut views: Vec<_> = self.calls.slots().map(|slot| self.view(&slot)).collect();
+        views.sort_unstable_by_key(|view| view.call_id);
+        views
+    }
+
+    fn view(&self, slot: &Slot<Call>) -> CallView {
+        let (correlation_id, state, legs) = slot.view(|call| {
+            let legs: Vec<_> = call.legs().collect();
+            (call.birth().context.correlation_id, call.state_name(), legs)
+        });
+        let legs = legs.into_iter().map(|leg| self.leg_view(leg)).collect();
+        CallView { call_id: slot.id(), correlation_id, state, since: self.door.since(slot.id()), legs }
+    }
+
+    fn leg_view(&self, leg_id: LegId) -> LegView {
+        let track = self.tracks.find(TrackId::audio_of(leg_id));
+        LegView {
+            leg_id,
+            state: self.legs.find(leg_id).map(|leg| leg.slot().view(Leg::state_name)),
+            track: track.map(|track| track.slot().view(Track::state_name)),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The supervisor of everything that lives as long as its node: services, groups of them, the roots of the calls. What
+//! ends is started again after a delay that doubles from 100 ms to 30 s; nothing is ever given up.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tandem_core::metric::{Counter, Metrics};
+use tandem_core::restart::BackOff;
+
+use crate::clock::Clock;
+
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Something that a keeper keeps running.
+pub(crate) trait Member: Send + Sync {
+    fn name(&self) -> &str;
+
+    /// It is to end: no failure, and not to be started again.
+    fn is_stopping(&self) -> bool;
+
+    /// Starts its actor as a child of `parent`.
+    fn spawn(self: Arc<Self>, parent: ActorCell) -> Boxed<Result<ActorCell, SpawnErr>>;
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    pub(crate) members: Vec<Arc<dyn Member>>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Start the member with this number.
+pub(crate) struct Start(usize);
+
+/// What a keeper knows of one member.
+pub(crate) struct Kept {
+    member: Arc<dyn Member>,
+    actor: Option<ActorId>,
+    back_off: BackOff,
+}
+
+impl Actor for Keeper {
+    type Msg = Start;
+    type State = Vec<Kept>;
+    type Arguments = ();
+
+    async fn pre_start(&self, me: ActorRef<Start>, (): ()) -> Result<Vec<Kept>, ActorProcessingErr> {
+        (0..self.members.len()).try_for_each(|n| me.cast(Start(n)))?;
+        Ok(self.members.iter().cloned().map(Kept::new).collect())
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<Start>,
+        Start(n): Start,
+        all: &mut Vec<Kept>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(kept) = all.get_mut(n).filter(|kept| !kept.member.is_stopping()) else { return Ok(()) };
+        match kept.member.clone().spawn(me.get_cell()).await {
+            Ok(actor) => kept.actor = Some(actor.get_id()),
+            Err(error) => self.start_later(&me, n, kept, &error.to_string()),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        me: ActorRef<Start>,
+        event: SupervisionEvent,
+        all: &mut Vec<Kept>,
+    ) -> Result<(), ActorProcessingErr> {
+        let (who, why) = match event {
+            SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
+            SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_default()),
+            _ => return Ok(()),
+        };
+        let ended = all.iter_mut().enumerate().find(|(_, kept)| kept.actor == Some(who.get_id()));
+        if let Some((n, kept)) = ended {
+            kept.actor = None;
+            if !kept.member.is_stopping() {
+                self.start_later(&me, n, kept, &why);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Keeper {
+    fn start_later(&self, me: &ActorRef<Start>, n: usize, kept: &mut Kept, why: &str) {
+        let delay = kept.back_off.delay(self.clock.now().mono);
+        self.metrics.count(Counter::ServicesRestarted);
+        tracing::warn!(service = kept.member.name(), why, delay_ms = delay.as_millis(), "ended, to be started again");
+        me.send_after(delay, move || Start(n));
+    }
+}
+
+impl Kept {
+    fn new(member: Arc<dyn Member>) -> Self {
+        Self { member, actor: None, back_off: BackOff::new(Duration::from_millis(100), Duration::from_secs(30)) }
+    }
+}

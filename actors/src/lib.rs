@@ -1,0 +1,36 @@
+//! What keeps calls alive: slots that survive actors, one generic shell, supervision, and the door.
+//!
+//! ```text
+//!  sender ── Handle::send ──▶ Slot ◀── advance ── Shell ── perform ──▶ Ports ──▶ edges, media, ledger, bus, plan
+//!                              ▲                    ▲
+//!                  filed in a Directory     kept at work by a Supervisor, that by a Root, and that by the Node
+//! ```
+//!
+//! * [`slot`], [`shell`], [`directory`], [`supervise`], [`root`]: how nothing that was accepted is lost. They know no
+//!   calls.
+//! * [`calls`]: the calls, legs and tracks of one node, and what their effects mean to the world; [`door`] lets them in.
+//! * [`service`], [`node`]: everything else that runs for long, and the whole tree.
+//!
+//! # Invariants
+//! * An input that was accepted is handled, an effect that was decided is performed, whatever happens to any actor.
+//! * The failure of one call, leg or track changes nothing for another, however often it fails.
+
+pub mod calls;
+pub mod clock;
+pub mod config;
+pub mod directory;
+pub mod door;
+mod keeper;
+pub mod node;
+pub mod ports;
+pub mod root;
+pub mod service;
+pub mod shell;
+pub mod slot;
+pub mod supervise;
+
+pub use calls::{Calls, Outside};
+pub use clock::Clock;
+pub use config::Config;
+pub use node::Node;
+pub use service::{Group, Service, ServiceError};
