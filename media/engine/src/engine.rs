@@ -1,0 +1,231 @@
+//! All legs of one worker, and who is bridged to whom.
+//!
+//! ```text
+//!  apply ──▶ tracks, bridges          receive ──▶ the packet, rewritten, and where it goes
+//!  expire ─▶ silence, late digits, reports due     poll_transmit ──▶ reports     poll_news ──▶ digits, silence
+//! ```
+//!
+//! # Invariants
+//! * A leg's step touches that leg and the one it is bridged to, and no other.
+//! * Every command means the same the second time, and one for a leg that is not here means nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_core::id::{LegId, TrackId};
+use tandem_core::media::{MediaCommand, MediaNews, TrackSpec};
+use tandem_core::time::{Now, Timestamp};
+
+use crate::continuity::Continuity;
+use crate::counts::Counts;
+use crate::leg::{Bridge, Leg, Out};
+use crate::{Socket, SocketKind, Transmit};
+
+/// How often [`Engine::expire`] wants to be called for each leg: as exact as silence, digits and reports need to be.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Mean time between two reports of a leg (RFC 3550, 6.2: no less than 5 s).
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What holds for every leg.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// After how long without RTP and RTCP a watched leg is silent.
+    pub silence_timeout: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    random: u64,
+    legs: Vec<Option<Box<Leg>>>,
+    places: HashMap<LegId, usize>,
+    tracks: HashMap<TrackId, usize>,
+    /// Who is bridged to a track, attached or not.
+    feeders: HashMap<TrackId, Vec<TrackId>>,
+    reports: VecDeque<usize>,
+    out: Out,
+}
+
+impl Engine {
+    /// An engine without legs. The seed spreads the times of reports, and need not be secret.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            random: seed,
+            legs: Vec::new(),
+            places: HashMap::new(),
+            tracks: HashMap::new(),
+            feeders: HashMap::new(),
+            reports: VecDeque::new(),
+            out: Out::default(),
+        }
+    }
+
+    /// Takes in a leg at a place that is free. It goes on from what its continuity says.
+    pub fn open(&mut self, now: Timestamp, place: usize, leg: LegId, kept: Arc<Continuity>) {
+        self.close(place);
+        if self.legs.len() <= place {
+            self.legs.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.legs.get_mut(place) {
+            *slot = Some(Box::new(Leg::new(now, leg, kept)));
+            self.places.insert(leg, place);
+        }
+    }
+
+    /// Lets go of the leg at a place, and of its track. May be said twice.
+    pub fn close(&mut self, place: usize) {
+        let Some(leg) = self.legs.get_mut(place).and_then(Option::take) else { return };
+        self.places.remove(&leg.id());
+        if let Some(track) = leg.track_id() {
+            self.forget(track, leg.bridge());
+        }
+    }
+
+    /// Does what the control side wants.
+    pub fn apply(&mut self, now: Timestamp, command: &MediaCommand) {
+        match command {
+            MediaCommand::Attach { track, spec } => self.attach(now, *track, spec),
+            MediaCommand::Bridge { track, to } => self.bridge(*track, *to),
+            MediaCommand::Detach { track } => self.detach(*track),
+            MediaCommand::Watch { leg } => {
+                if let Some(leg) = self.places.get(leg).copied().and_then(|place| self.leg(place)) {
+                    leg.watch(now);
+                }
+            }
+        }
+    }
+
+    /// A packet came in. When it goes on to another leg it has been rewritten where it lies.
+    #[must_use]
+    pub fn receive(&mut self, now: Timestamp, socket: Socket, from: SocketAddr, packet: &mut [u8]) -> Option<Transmit> {
+        let leg = self.legs.get_mut(socket.place)?.as_mut()?;
+        match socket.kind {
+            SocketKind::Rtcp => {
+                leg.take_report(now, from, packet, &mut self.out);
+                None
+            }
+            SocketKind::Rtp => {
+                let arrival = leg.take(now, from, packet, &mut self.out)?;
+                let sent = arrival.bridge.and_then(|bridge| bridge.place).and_then(|place| {
+                    let to = self.leg(place)?.send(now, &arrival, packet)?;
+                    Some(Transmit { socket: Socket { place, kind: SocketKind::Rtp }, to, len: packet.len() })
+                });
+                self.out.counts.unrouted += u64::from(sent.is_none());
+                sent
+            }
+        }
+    }
+
+    /// Does what is due by time alone for the leg at a place.
+    pub fn expire(&mut self, now: Timestamp, place: usize) {
+        let next_report = self.report_interval();
+        let Some(leg) = self.legs.get_mut(place).and_then(Option::as_mut) else { return };
+        if leg.expire(now, self.settings.silence_timeout, next_report, &mut self.out) {
+            self.reports.push_back(place);
+        }
+    }
+
+    /// The next report that is due, written into the buffer. 128 bytes are enough.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Now, buffer: &mut [u8]) -> Option<Transmit> {
+        loop {
+            let place = self.reports.pop_front()?;
+            if let Some((len, to)) = self.leg(place).and_then(|leg| leg.write_report(now, buffer)) {
+                return Some(Transmit { socket: Socket { place, kind: SocketKind::Rtcp }, to, len });
+            }
+        }
+    }
+
+    /// What a leg has to say.
+    pub fn poll_news(&mut self) -> Option<(LegId, MediaNews)> {
+        self.out.news.pop_front()
+    }
+
+    /// What was counted since the last time.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.out.counts)
+    }
+
+    fn leg(&mut self, place: usize) -> Option<&mut Leg> {
+        self.legs.get_mut(place)?.as_deref_mut()
+    }
+
+    fn attach(&mut self, now: Timestamp, track: TrackId, spec: &TrackSpec) {
+        let first_report = self.report_interval();
+        let Some(&place) = self.places.get(&spec.leg) else { return };
+        let Some(leg) = self.leg(place) else { return };
+        let (old, bridge) = (leg.track_id(), leg.bridge());
+        leg.attach(now, track, spec.clone(), first_report);
+        if let Some(old) = old.filter(|old| *old != track) {
+            self.forget(old, bridge);
+        }
+        self.tracks.insert(track, place);
+        if let Some(bridge) = bridge.filter(|_| old == Some(track)) {
+            self.link(track, bridge.to);
+        }
+        for feeder in self.feeders.get(&track).cloned().unwrap_or_default() {
+            self.link(feeder, track);
+        }
+    }
+
+    fn bridge(&mut self, track: TrackId, to: TrackId) {
+        let Some(&place) = self.tracks.get(&track) else { return };
+        let old = self.leg(place).and_then(|leg| leg.bridge());
+        if old.is_none_or(|old| old.to != to) {
+            self.unfeed(track, old);
+            self.feeders.entry(to).or_default().push(track);
+        }
+        self.link(track, to);
+    }
+
+    fn detach(&mut self, track: TrackId) {
+        let Some(&place) = self.tracks.get(&track) else { return };
+        let Some(leg) = self.leg(place) else { return };
+        let bridge = leg.bridge();
+        leg.detach();
+        self.forget(track, bridge);
+    }
+
+    /// Looks up once what every packet needs: where the destination is and how it numbers the formats.
+    fn link(&mut self, track: TrackId, to: TrackId) {
+        let place = self.tracks.get(&to).copied();
+        let destination = place.and_then(|place| self.leg(place)?.spec().cloned());
+        if let Some(leg) = self.tracks.get(&track).copied().and_then(|place| self.leg(place)) {
+            leg.link(Bridge { to, place }, destination.as_ref());
+        }
+    }
+
+    fn forget(&mut self, track: TrackId, bridge: Option<Bridge>) {
+        self.tracks.remove(&track);
+        self.unfeed(track, bridge);
+    }
+
+    fn unfeed(&mut self, track: TrackId, bridge: Option<Bridge>) {
+        let Some(bridge) = bridge else { return };
+        if let Some(feeders) = self.feeders.get_mut(&bridge.to) {
+            feeders.retain(|feeder| *feeder != track);
+            if feeders.is_empty() {
+                self.feeders.remove(&bridge.to);
+            }
+        }
+    }
+
+    /// Half to one and a half times the mean, so that legs which began together do not report together.
+    fn report_interval(&mut self) -> Duration {
+        // SplitMix64: any spread will do.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        REPORT_INTERVAL / 2 + REPORT_INTERVAL * u32::from((mixed >> 48) as u16) / u32::from(u16::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Audio packets between the legs of calls, without I/O: what came in on one leg, renumbered, goes out on another.
+//!
+//! ```text
+//!  socket of A ─▶ latch ─▶ source ─▶ formats ─▶ digits        A's side: who sends, how well, what
+//!                                       └─▶ numbers ─▶ socket of B    B's side: one SSRC, one sequence, one clock
+//! ```
+//!
+//! # Invariants
+//! * No threads, sockets, clock or randomness: the time comes with the input, a seed at the start.
+//! * Nothing is allocated and nothing locked per packet; a packet is rewritten where it lies.
+//! * What must outlive an engine is in [`Continuity`], which whoever rebuilds it keeps.
+//! * No packet panics, and none leaves for an address that is not unicast.
+
+mod continuity;
+mod counts;
+mod digit;
+mod engine;
+mod formats;
+mod latch;
+mod leg;
+mod rtcp;
+mod sender;
+mod source;
+
+pub use continuity::Continuity;
+pub use counts::Counts;
+pub use engine::{Engine, Settings, TICK};
+
+use std::net::SocketAddr;
+
+/// One socket of one leg.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Socket {
+    /// The leg's place in the engine: a small number that whoever owns the sockets gives out.
+    pub place: usize,
+    /// Which of its two.
+    pub kind: SocketKind,
+}
+
+/// A leg has two sockets.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SocketKind {
+    /// For media.
+    Rtp,
+    /// For reports about it.
+    Rtcp,
+}
+
+/// A packet that is ready to go: the first `len` bytes of the buffer that the engine was given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Transmit {
+    /// From which of our sockets.
+    pub socket: Socket,
+    /// Where to: always unicast.
+    pub to: SocketAddr,
+    /// Bytes.
+    pub len: usize,
+}

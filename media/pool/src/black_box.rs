@@ -1,0 +1,107 @@
+//! The black box of one leg: what there must be to go on after its worker is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+use tandem_core::id::{LegId, TrackId};
+use tandem_core::media::{MediaCommand, TrackSpec};
+use tandem_engine::Continuity;
+
+use crate::pair::Pair;
+
+/// The home of a leg that no worker carries.
+const NOWHERE: usize = usize::MAX;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct BlackBox {
+    pub(crate) leg: LegId,
+    /// Names it where only a number fits. Never 0.
+    pub(crate) serial: usize,
+    pub(crate) pair: Arc<Pair>,
+    /// Written by the worker, per packet, without a lock.
+    pub(crate) kept: Arc<Continuity>,
+    wish: Mutex<Wish>,
+    home: AtomicUsize,
+    is_over: AtomicBool,
+    is_fragile: AtomicBool,
+}
+
+/// What the control side wants of it.
+#[derive(Clone, Debug, Default)]
+struct Wish {
+    spec: Option<TrackSpec>,
+    bridge: Option<TrackId>,
+    is_watched: bool,
+}
+
+impl BlackBox {
+    pub(crate) fn new(leg: LegId, serial: usize, pair: Arc<Pair>) -> Self {
+        // Random from the start, as RFC 3550, 5.1 wants them.
+        let kept = Continuity::new(rand::random(), rand::random(), rand::random());
+        Self {
+            leg,
+            serial,
+            pair,
+            kept: Arc::new(kept),
+            wish: Mutex::default(),
+            home: AtomicUsize::new(NOWHERE),
+            is_over: AtomicBool::new(false),
+            is_fragile: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes note of a command.
+    pub(crate) fn wish(&self, command: MediaCommand) {
+        let mut wish = self.wish.lock();
+        match command {
+            MediaCommand::Attach { spec, .. } => wish.spec = Some(spec),
+            MediaCommand::Bridge { to, .. } => wish.bridge = Some(to),
+            MediaCommand::Detach { .. } => (wish.spec, wish.bridge) = (None, None),
+            MediaCommand::Watch { .. } => wish.is_watched = true,
+        }
+    }
+
+    /// All that an engine must be told, in order.
+    pub(crate) fn commands(&self) -> [Option<MediaCommand>; 3] {
+        let Wish { spec, bridge, is_watched } = self.wish.lock().clone();
+        let track = TrackId::audio_of(self.leg);
+        [
+            Some(spec.map_or(MediaCommand::Detach { track }, |spec| MediaCommand::Attach { track, spec })),
+            bridge.map(|to| MediaCommand::Bridge { track, to }),
+            is_watched.then_some(MediaCommand::Watch { leg: self.leg }),
+        ]
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.wish.lock().spec.is_some()
+    }
+
+    /// The worker that carries it.
+    pub(crate) fn home(&self) -> Option<usize> {
+        Some(self.home.load(SeqCst)).filter(|home| *home != NOWHERE)
+    }
+
+    pub(crate) fn move_to(&self, home: usize) {
+        self.home.store(home, SeqCst);
+    }
+
+    /// Released, or broken: no worker touches it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(SeqCst)
+    }
+
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, SeqCst);
+    }
+
+    /// For drills: its next packet panics.
+    pub(crate) fn make_fragile(&self) {
+        self.is_fragile.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_fragile(&self) -> bool {
+        self.is_fragile.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,115 @@
+//! The place of one worker: what its threads, one after the other, share with the pool.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+use crossbeam_queue::ArrayQueue;
+use mio::Waker;
+use parking_lot::Mutex;
+use tandem_core::machine::Refusal;
+
+use crate::black_box::BlackBox;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// Boxes that changed.
+    notes: ArrayQueue<Arc<BlackBox>>,
+    waker: Mutex<Option<Waker>>,
+    /// A wake is under way: no need for another.
+    is_woken: AtomicBool,
+    /// All boxes must be looked at: a note found no room.
+    must_review: AtomicBool,
+    /// For drills: the worker panics.
+    must_break: AtomicBool,
+    /// Which thread has the seat. One with an older number is over, even if it wakes.
+    generation: AtomicU64,
+    /// Serial of the box whose step is under way, 0 for none: found here after a panic or a hang.
+    touching: AtomicUsize,
+    turns: AtomicU64,
+}
+
+impl Seat {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            notes: ArrayQueue::new(capacity),
+            waker: Mutex::new(None),
+            is_woken: AtomicBool::new(false),
+            must_review: AtomicBool::new(false),
+            must_break: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            touching: AtomicUsize::new(0),
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    /// A thread sits down: every earlier one is over. Gives its number, and the serial of the box that the last one
+    /// did not come back from.
+    pub(crate) fn occupy(&self, waker: Waker) -> (u64, usize) {
+        let generation = self.generation.fetch_add(1, SeqCst) + 1;
+        *self.waker.lock() = Some(waker);
+        self.is_woken.store(false, SeqCst);
+        (generation, self.touching.swap(0, SeqCst))
+    }
+
+    pub(crate) fn is_held_by(&self, generation: u64) -> bool {
+        self.generation.load(SeqCst) == generation
+    }
+
+    /// Tells the worker that a box changed.
+    pub(crate) fn note(&self, changed: Arc<BlackBox>) -> Result<(), Refusal> {
+        self.notes.push(changed).map_err(|_| Refusal::Full)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The same, where nobody can be refused.
+    pub(crate) fn note_or_review(&self, changed: Arc<BlackBox>) {
+        if self.note(changed).is_err() {
+            self.must_review.store(true, SeqCst);
+            self.wake();
+        }
+    }
+
+    pub(crate) fn ask_to_break(&self) {
+        self.must_break.store(true, SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn wake(&self) {
+        if self.is_woken.swap(true, SeqCst) {
+            return;
+        }
+        // Without a thread the note waits for the next one; a wake that failed is made up for by the next tick.
+        if let Some(Err(_)) = self.waker.lock().as_ref().map(Waker::wake) {
+            self.is_woken.store(false, SeqCst);
+        }
+    }
+
+    /// The worker begins another turn: wakes count anew.
+    pub(crate) fn turn(&self) {
+        self.turns.fetch_add(1, SeqCst);
+        self.is_woken.store(false, SeqCst);
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(SeqCst)
+    }
+
+    pub(crate) fn next_note(&self) -> Option<Arc<BlackBox>> {
+        self.notes.pop()
+    }
+
+    pub(crate) fn takes_review(&self) -> bool {
+        self.must_review.swap(false, SeqCst)
+    }
+
+    pub(crate) fn takes_break(&self) -> bool {
+        self.must_break.swap(false, SeqCst)
+    }
+
+    /// The worker is about to touch this box; 0: it came back from it.
+    pub(crate) fn touch(&self, serial: usize) {
+        self.touching.store(serial, std::sync::atomic::Ordering::Release);
+    }
+}
