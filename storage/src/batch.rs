@@ -1,0 +1,132 @@
+//! Journal entries to rows: one transaction per batch, a few statements each, however many entries there are.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue, DatabaseConnection, DbErr, TransactionTrait, TryInsertResult};
+use tandem_core::event::{Fact, FactBody};
+use tandem_core::id::CallId;
+
+use crate::entity::{call, cdr, leg, outbox};
+use crate::journal::Entry;
+use crate::projection::{self, Projection};
+use crate::time::now;
+use crate::{bindings, record};
+
+/// Calls that are not closed, as they are in the database.
+pub(crate) type Known = HashMap<CallId, Projection>;
+
+/// What a batch came to.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// Every call that it touched.
+    pub(crate) calls: Known,
+    /// Facts that the database did not have yet.
+    pub(crate) new_facts: u64,
+}
+
+/// Why a batch was not stored. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BatchError {
+    #[error("database")]
+    Database(#[from] DbErr),
+    #[error("fact has no JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Stores all of some entries, or none. May be repeated.
+pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Entry]) -> Result<Stored, BatchError> {
+    let (mut facts, mut changes) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Fact(fact) => facts.push(&**fact),
+            Entry::Binding(change) => changes.push(&**change),
+        }
+    }
+    let calls = project(load(db, known, &facts).await?, &facts);
+    let events = facts.iter().map(|fact| event(fact)).collect::<Result<Vec<_>, _>>()?;
+    let records = facts.iter().filter_map(|fact| match &fact.body {
+        FactBody::CdrClosed(cdr) => Some(record::row(cdr).map(cdr::ActiveModel::from)),
+        _ => None,
+    });
+    let records = records.collect::<Result<Vec<_>, _>>()?;
+
+    let transaction = db.begin().await?;
+    projection::upsert(&transaction, calls.values()).await?;
+    cdr::Entity::insert_many(records).on_conflict_do_nothing().exec_without_returning(&transaction).await?;
+    let new_facts = outbox::Entity::insert_many(events)
+        .on_conflict_do_nothing_on([outbox::Column::Aggregate, outbox::Column::Seq])
+        .exec_without_returning(&transaction)
+        .await?;
+    bindings::store(&transaction, &changes).await?;
+    transaction.commit().await?;
+    Ok(Stored { calls, new_facts: if let TryInsertResult::Inserted(rows) = new_facts { rows } else { 0 } })
+}
+
+/// The touched calls as they were before: from memory, else from the database.
+async fn load(db: &DatabaseConnection, known: &Known, facts: &[&Fact]) -> Result<Known, DbErr> {
+    let (mut calls, mut missing) = (Known::new(), HashMap::new());
+    for id in facts.iter().map(|fact| fact.call).collect::<HashSet<_>>() {
+        match known.get(&id) {
+            Some(call) => drop(calls.insert(id, call.clone())),
+            None => drop(missing.insert(id.to_string(), id)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(calls);
+    }
+    let rows = call::Entity::find().filter(call::Column::Id.is_in(missing.keys())).all(db).await?;
+    if rows.is_empty() {
+        return Ok(calls);
+    }
+    let legs = leg::Entity::find().filter(leg::Column::CallId.is_in(rows.iter().map(|row| &row.id)));
+    let mut legs_of: HashMap<String, Vec<leg::Model>> = HashMap::new();
+    for leg in legs.all(db).await? {
+        legs_of.entry(leg.call_id.clone()).or_default().push(leg);
+    }
+    for row in rows {
+        let legs = legs_of.remove(&row.id).unwrap_or_default();
+        if let Some(id) = missing.get(&row.id) {
+            calls.insert(*id, Projection::of(row, legs));
+        }
+    }
+    Ok(calls)
+}
+
+fn project(mut calls: Known, facts: &[&Fact]) -> Known {
+    for fact in facts {
+        if let Some(call) = calls.get_mut(&fact.call) {
+            call.apply(fact);
+        } else if let Some(call) = Projection::begin(fact) {
+            calls.insert(fact.call, call);
+        } else {
+            tracing::error!(call_id = %fact.call, number = fact.number, "fact of a call that never began");
+        }
+    }
+    calls
+}
+
+/// A fact on its way out. What is kept to be folded again needs no session description: the call's row has it.
+fn event(fact: &Fact) -> Result<outbox::ActiveModel, serde_json::Error> {
+    let lean;
+    let kept = match fact.sdp {
+        Some(_) => {
+            lean = Fact { sdp: None, ..fact.clone() };
+            &lean
+        }
+        None => fact,
+    };
+    Ok(outbox::ActiveModel {
+        id: ActiveValue::NotSet,
+        tenant: ActiveValue::Set(fact.context.tenant.to_string()),
+        aggregate: ActiveValue::Set(fact.call.to_string()),
+        seq: ActiveValue::Set(projection::number(fact)),
+        correlation_id: ActiveValue::Set(fact.context.correlation_id.to_string()),
+        event_type: ActiveValue::Set(fact.body.event_type().to_owned()),
+        subject: ActiveValue::Set(fact.subject()),
+        payload: ActiveValue::Set(serde_json::to_string(&fact.cloud_event())?),
+        fact: ActiveValue::Set(serde_json::to_string(kept)?),
+        created_at: ActiveValue::Set(now().date_time()),
+        published_at: ActiveValue::Set(None),
+    })
+}

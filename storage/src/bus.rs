@@ -1,0 +1,104 @@
+//! The bus inside the process: what facts and live events go out on.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tandem_core::event::Live;
+use tandem_core::metric::{Counter, Metrics};
+use tandem_core::ports::BusPort;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::time::now;
+
+/// One event, as subscribers get it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PublishedEvent {
+    /// Where it goes: `tandem.v1.<tenant>.…`.
+    pub subject: String,
+    /// CloudEvents 1.0 in JSON. A fact's `id` stays the same when it is published again.
+    pub payload: String,
+}
+
+/// Publish and subscribe in memory. A subscriber that is slower than the bus loses the oldest events, and is told.
+#[derive(Debug)]
+pub struct Bus {
+    events: broadcast::Sender<Arc<PublishedEvent>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Bus {
+    /// A bus that holds up to `capacity` events (1..=2^20) for its slowest subscriber.
+    #[must_use]
+    pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { events: broadcast::Sender::new(capacity.clamp(1, 1 << 20)), metrics })
+    }
+
+    /// Every event from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<PublishedEvent>> {
+        self.events.subscribe()
+    }
+
+    /// `false` when nobody listens.
+    pub(crate) fn send(&self, event: PublishedEvent) -> bool {
+        self.events.send(Arc::new(event)).is_ok()
+    }
+}
+
+impl BusPort for Bus {
+    fn publish(&self, event: &Live) {
+        if !self.send(live(event)) {
+            self.metrics.count(Counter::LiveDropped);
+        }
+    }
+}
+
+fn live(event: &Live) -> PublishedEvent {
+    let Live::Digit { context, call, leg_id, digit } = event;
+    let subject = format!("tandem.v1.{}.live.call.{call}.digit", context.tenant);
+    let payload = json!({
+        "specversion": "1.0",
+        "id": Uuid::now_v7(),
+        "source": format!("/tandem/{}", context.node),
+        "type": "tandem.call.digit.v1",
+        "subject": subject,
+        "time": now(),
+        "datacontenttype": "application/json",
+        "tenantid": context.tenant,
+        "correlationid": context.correlation_id,
+        "callid": call,
+        "data": { "leg_id": leg_id, "digit": digit },
+    });
+    PublishedEvent { payload: payload.to_string(), subject }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::event::Context;
+    use tandem_core::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
+
+    use super::*;
+
+    #[test]
+    fn a_digit_reaches_who_listens_and_is_counted_when_nobody_does() {
+        let metrics = Arc::new(Metrics::default());
+        let bus = Bus::new(8, metrics.clone());
+        let id = Uuid::from_u128(7);
+        let context = Context {
+            tenant: Tenant::default_tenant(),
+            correlation_id: CorrelationId::from_uuid(id),
+            node: NodeId::from_uuid(id),
+        };
+        let digit = Live::Digit { context, call: CallId::from_uuid(id), leg_id: LegId::from_uuid(id), digit: '5' };
+        bus.publish(&digit);
+        assert_eq!(metrics.counter(Counter::LiveDropped), 1);
+        let mut events = bus.subscribe();
+        bus.publish(&digit);
+        let event = events.try_recv().unwrap();
+        assert_eq!(event.subject, "tandem.v1.default.live.call.call_00000000000000000000000000000007.digit");
+        let payload: serde_json::Value = serde_json::from_str(&event.payload).unwrap();
+        assert_eq!((&payload["data"]["digit"], &payload["callid"]), (&json!("5"), &json!(CallId::from_uuid(id))));
+        assert_eq!(metrics.counter(Counter::LiveDropped), 1);
+    }
+}

@@ -1,0 +1,100 @@
+//! Where data is kept, and how much of it is handled at once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The storage section of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the journal, the node's id and, unless told otherwise, the database. Default `var`.
+    pub data_dir: PathBuf,
+    /// The database, as a URL: `sqlite://path`. Default: the file `tandem.db` in `data_dir`.
+    pub database_url: Option<String>,
+    /// Connections that read; one more writes. Default 4, range 1..=64.
+    pub readers: u32,
+    /// How long a statement waits for another process that holds the database. Default `5s`, range `10ms`..=`1m`.
+    #[serde(with = "humantime_serde")]
+    pub busy_timeout: Duration,
+    /// Most journal entries in one transaction. Default 500, range 1..=1000.
+    pub batch: usize,
+    /// How long the first entry of a batch waits for more. Default `5ms`, range `0s`..=`1s`.
+    #[serde(with = "humantime_serde")]
+    pub batch_delay: Duration,
+    /// Size at which a journal segment is closed and the next one begun, in bytes. Default 8 MiB, range 4 KiB..=1 GiB.
+    pub segment_bytes: u64,
+    /// Most that is kept in memory while the disk takes nothing, in bytes. Default 64 MiB, range 0..=1 GiB. Entries
+    /// beyond it are lost, and said to be.
+    pub waiting_bytes: usize,
+    /// Events that a slow subscriber of the bus may be behind before it loses the oldest. Default 4096, range
+    /// 1..=1048576.
+    pub bus_capacity: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("var"),
+            database_url: None,
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            batch: 500,
+            batch_delay: Duration::from_millis(5),
+            segment_bytes: 8 << 20,
+            waiting_bytes: 64 << 20,
+            bus_capacity: 4_096,
+        }
+    }
+}
+
+/// A value outside its range.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{key} must be in {range}")]
+pub struct OutOfRange {
+    /// Which key.
+    pub key: &'static str,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+impl Config {
+    /// Says whether every value is in its range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let (ms, second, minute) = (Duration::from_millis(10), Duration::from_secs(1), Duration::from_secs(60));
+        for (in_range, key, range) in [
+            ((1..=64).contains(&self.readers), "readers", "1..=64"),
+            ((ms..=minute).contains(&self.busy_timeout), "busy_timeout", "10ms..=1m"),
+            ((1..=1_000).contains(&self.batch), "batch", "1..=1000"),
+            (self.batch_delay <= second, "batch_delay", "0s..=1s"),
+            ((4 << 10..=1 << 30).contains(&self.segment_bytes), "segment_bytes", "4 KiB..=1 GiB"),
+            (self.waiting_bytes <= 1 << 30, "waiting_bytes", "0..=1 GiB"),
+            ((1..=1 << 20).contains(&self.bus_capacity), "bus_capacity", "1..=1048576"),
+        ] {
+            if !in_range {
+                return Err(OutOfRange { key, range });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_in_range_and_a_batch_of_none_is_not() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let config = Config { batch: 0, ..Config::default() };
+        assert_eq!(config.check().unwrap_err().key, "batch");
+    }
+}

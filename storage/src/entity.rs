@@ -1,0 +1,12 @@
+//! The tables, one file each. Ids are text with their prefix and times are UTC, so that a person can read a row.
+
+#![allow(unreachable_pub, reason = "the derive makes public types of what it is given")]
+
+pub(crate) mod call;
+pub(crate) mod cdr;
+pub(crate) mod device;
+pub(crate) mod leg;
+pub(crate) mod outbox;
+pub(crate) mod registration;
+pub(crate) mod tenant;
+pub(crate) mod user;

@@ -1,0 +1,24 @@
+//! The schema, step by step. A step that was released is never edited: the next one changes what it made.
+
+mod m0001_accounts;
+mod m0002_calls;
+mod m0003_outbox;
+mod m0004_registrations;
+
+use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
+
+/// All steps, in order.
+#[derive(Debug)]
+pub struct Migrations;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrations {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_calls::Migration),
+            Box::new(m0003_outbox::Migration),
+            Box::new(m0004_registrations::Migration),
+        ]
+    }
+}

@@ -1,0 +1,92 @@
+//! Users, credentials and the schema they live in.
+
+use std::os::unix::fs::PermissionsExt;
+
+use sea_orm_migration::MigratorTrait;
+use tandem_core::account::Accounts;
+use tandem_core::id::Tenant;
+use tandem_storage::{AccountError, Migrations, NewUser};
+
+use crate::support::Home;
+
+fn alice(tenant: &Tenant) -> NewUser<'_> {
+    NewUser {
+        tenant,
+        name: "alice",
+        extension: "1001",
+        display_name: Some("Alice"),
+        password: "secret",
+        realm: "tandem",
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_was_added_can_sign_and_her_password_is_nowhere() {
+    let home = Home::new();
+    let storage = home.open().await.storage;
+    let tenant = Tenant::default_tenant();
+    let user_id = storage.add_user(alice(&tenant)).await.unwrap();
+
+    let accounts = Accounts::new(storage.load_accounts().await.unwrap());
+    let account = accounts.find("1001").unwrap();
+    assert_eq!((account.user_id, account.display_name.as_deref()), (user_id, Some("Alice")));
+    // printf '1001:tandem:secret' | md5sum; … | sha256sum
+    assert_eq!(account.ha1.md5, "c3c13a6f925563ab1a4905f6c3073f30");
+    assert_eq!(account.ha1.sha256, "e8670af9e80710bf69ec1b0f407f917a54ca848c7a6ced3526b0907b2cd73d4b");
+    let listed = storage.list_users().await.unwrap();
+    assert_eq!((listed.len(), listed[0].name.reveal().as_str()), (1, "alice"));
+    drop(storage);
+    let database = std::fs::metadata(home.config.data_dir.join("tandem.db")).unwrap();
+    assert_eq!(database.permissions().mode() & 0o077, 0);
+    for file in std::fs::read_dir(&home.config.data_dir).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = if path.is_file() { std::fs::read(path).unwrap() } else { Vec::new() };
+        assert!(!bytes.windows(6).any(|it| it == b"secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_name_or_extension_is_given_once_in_a_tenant() {
+    let home = Home::new();
+    let storage = home.open().await.storage;
+    let (tenant, other) = (Tenant::default_tenant(), "other".parse().unwrap());
+    storage.add_user(alice(&tenant)).await.unwrap();
+    for taken in [NewUser { name: "bob", ..alice(&tenant) }, NewUser { extension: "1002", ..alice(&tenant) }] {
+        assert!(matches!(storage.add_user(taken).await, Err(AccountError::AlreadyExists)));
+    }
+    storage.add_user(alice(&other)).await.unwrap();
+    assert_eq!(storage.list_users().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_running_node_notices_what_another_process_added() {
+    let home = Home::new();
+    let node = home.open().await.storage;
+    let before = node.accounts_version().await.unwrap();
+    assert_eq!(node.accounts_version().await.unwrap(), before);
+    let metrics = std::sync::Arc::default();
+    let tool = tandem_storage::Storage::open(&home.config, metrics).await.unwrap();
+    tool.add_user(alice(&Tenant::default_tenant())).await.unwrap();
+    assert_ne!(node.accounts_version().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
+    let home = Home::new();
+    drop(home.open().await);
+    let db = home.other_program().await;
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+        AND name <> 'seaql_migrations' ORDER BY name";
+    let all = ["calls", "cdrs", "devices", "legs", "outbox", "registrations", "tenants", "users"];
+    assert_eq!(home.select(tables).await, all);
+    Migrations::down(&db, None).await.unwrap();
+    assert_eq!(home.select(tables).await, [""; 0]);
+    Migrations::up(&db, None).await.unwrap();
+    assert_eq!(home.select(tables).await, all);
+    for table in all {
+        let tenant = format!("SELECT name FROM pragma_table_info('{table}') WHERE name = 'tenant'");
+        assert_eq!(home.select(&tenant).await.len(), usize::from(table != "tenants"), "{table}");
+    }
+    let session = "SELECT type FROM pragma_table_info('calls') WHERE name = 'session_id'";
+    assert_eq!(home.select(session).await, ["varchar(255)"]);
+}

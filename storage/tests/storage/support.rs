@@ -1,0 +1,162 @@
+//! A data folder with a ledger in it, and calls to put into it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use tandem_core::cause::Cause;
+use tandem_core::cdr::CdrFold;
+use tandem_core::event::{Context, Fact, FactBody, Side};
+use tandem_core::id::{CallId, CorrelationId, DeviceId, LegId, NodeId, Tenant, UserId};
+use tandem_core::location::{Binding, Flow, Transport};
+use tandem_core::metric::Metrics;
+use tandem_core::party::{Identity, Party, TrunkName};
+use tandem_core::ports::LedgerPort;
+use tandem_core::time::WallTime;
+use tandem_storage::{Bus, Config, Ledger, Storage};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// A data folder. What is opened in it is dropped without a goodbye, as a killed process leaves it.
+pub(crate) struct Home {
+    pub(crate) config: Config,
+    _dir: TempDir,
+}
+
+/// A process that has the folder open.
+pub(crate) struct Process {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let busy_timeout = Duration::from_millis(20);
+        Self { config: Config { data_dir: dir.path().join("var"), busy_timeout, ..Config::default() }, _dir: dir }
+    }
+
+    pub(crate) async fn open(&self) -> Process {
+        let metrics = Arc::new(Metrics::default());
+        let storage = Storage::open(&self.config, metrics.clone()).await.unwrap();
+        let bus = Bus::new(self.config.bus_capacity, metrics.clone());
+        let ledger = Ledger::open(storage.clone(), bus.clone()).unwrap();
+        Process { storage, ledger, bus, metrics }
+    }
+
+    pub(crate) fn journal(&self, file: &str) -> PathBuf {
+        self.config.data_dir.join("journal").join(file)
+    }
+
+    /// Another program that looks into the database.
+    pub(crate) async fn other_program(&self) -> DatabaseConnection {
+        Database::connect(format!("sqlite://{}/tandem.db", self.config.data_dir.display())).await.unwrap()
+    }
+
+    /// What `sqlite3 var/tandem.db '<sql>'` shows: one line per row.
+    pub(crate) async fn select(&self, sql: &str) -> Vec<String> {
+        let db = self.other_program().await;
+        let wrapped = Statement::from_string(db.get_database_backend(), sql.to_owned());
+        let rows = db.query_all_raw(wrapped).await.unwrap();
+        let shown = rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap());
+        shown.collect()
+    }
+}
+
+impl Process {
+    pub(crate) fn commit(&self, facts: &[Fact]) {
+        facts.iter().for_each(|fact| self.ledger.commit(fact));
+    }
+
+    pub(crate) async fn store(&self) {
+        self.ledger.flush(LONG).await.unwrap();
+    }
+}
+
+pub(crate) fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+pub(crate) fn node() -> NodeId {
+    NodeId::from_uuid(uuid(0x40))
+}
+
+pub(crate) fn call_id(n: u128) -> CallId {
+    CallId::from_uuid(uuid(0xca11_0000 + n))
+}
+
+fn leg(call: u128, n: u128) -> LegId {
+    LegId::from_uuid(uuid(call * 16 + n))
+}
+
+/// A second of the test's day.
+pub(crate) fn at(second: i64) -> WallTime {
+    WallTime(1_790_000_000_000_000 + second * 1_000_000 + 123_456)
+}
+
+/// Alice (1001, on our device) calls 1002 behind a trunk: rings after 1 s, answered after 3 s, the callee hangs up
+/// after 63 s.
+pub(crate) fn talked(n: u128) -> Vec<Fact> {
+    let (caller, callee) = (leg(n, 1), leg(n, 2));
+    let over = |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None };
+    let answered = Fact { sdp: Some("v=0 answer".into()), ..fact(n, 4, 3, FactBody::Answered { leg_id: callee }) };
+    let mut facts = vec![
+        Fact { sdp: Some("v=0 offer".into()), ..fact(n, 1, 0, started(caller)) },
+        fact(n, 2, 0, FactBody::Dialled { leg_id: callee, callee: bob() }),
+        fact(n, 3, 1, FactBody::Ringing { leg_id: callee }),
+        answered,
+        fact(n, 5, 63, over(callee)),
+        fact(n, 6, 63, over(caller)),
+        fact(n, 7, 63, FactBody::Ended { cause: Cause::Normal, by: Side::Callee }),
+    ];
+    let mut fold = CdrFold::begin(&facts[0]).unwrap();
+    facts.iter().for_each(|fact| fold.apply(fact));
+    facts.push(fact(n, 8, 63, FactBody::CdrClosed(Box::new(fold.record(node())))));
+    facts
+}
+
+fn fact(call: u128, number: u32, second: i64, body: FactBody) -> Fact {
+    let context = Context {
+        tenant: Tenant::default_tenant(),
+        correlation_id: CorrelationId::from_uuid(uuid(0xc0_0000 + call)),
+        node: node(),
+    };
+    Fact { context, call: call_id(call), number, at: at(second), caused_by: None, sdp: None, body }
+}
+
+fn started(leg_id: LegId) -> FactBody {
+    let identity = Identity::User { user_id: UserId::from_uuid(uuid(11)), device_id: DeviceId::from_uuid(uuid(12)) };
+    let caller = Party { number: "1001".to_owned().into(), name: Some("Alice".to_owned().into()), identity };
+    FactBody::Started { leg_id, caller, dialled: "1002".to_owned().into() }
+}
+
+fn bob() -> Party {
+    let identity = Identity::Trunk { trunk: TrunkName("out".into()) };
+    Party { number: "1002".to_owned().into(), name: None, identity }
+}
+
+pub(crate) fn binding(contact: &str, expires: WallTime) -> Binding {
+    Binding {
+        tenant: Tenant::default_tenant(),
+        user_id: UserId::from_uuid(uuid(11)),
+        device_id: DeviceId::from_uuid(uuid(12)),
+        extension: "1001".to_owned().into(),
+        contact: contact.to_owned(),
+        parameters: ";q=1".to_owned(),
+        flow: Flow {
+            transport: Transport::Udp,
+            local: "127.0.0.1:5060".parse().unwrap(),
+            remote: "127.0.0.1:5062".parse().unwrap(),
+            connection: 0,
+        },
+        call_id: "abc@phone".to_owned(),
+        cseq: 4_000_000_000,
+        user_agent: Some("phone/1".to_owned()),
+        expires,
+    }
+}
