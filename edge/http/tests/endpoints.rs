@@ -1,0 +1,160 @@
+//! The endpoints as a client on the wire meets them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tandem_actors::calls::{CallActor, CallView, How};
+use tandem_core::id::CallId;
+use tandem_core::metric::{Counter, Metrics};
+use tandem_http::config::Config;
+use tandem_http::{Api, BreakRefused, NotReady, Operator, OperatorToken, Part, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
+
+/// A node that drains and has one call, whose actor cannot be killed.
+struct Node;
+
+impl Operator for Node {
+    fn not_ready(&self) -> Vec<NotReady> {
+        vec!["draining"]
+    }
+
+    fn calls(&self) -> Vec<CallView> {
+        Vec::new()
+    }
+
+    fn break_part(&self, part: Part, how: How) -> Result<(), BreakRefused> {
+        match (part, how) {
+            (Part::Actor(CallActor::Call(id)), How::Panic) if id == call() => Ok(()),
+            (Part::Worker(0), How::Kill) => Err(BreakRefused::Unsupported),
+            _ => Err(BreakRefused::Unknown),
+        }
+    }
+}
+
+fn call() -> CallId {
+    CallId::from_uuid(Uuid::from_u128(7))
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    done: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+fn start(may_break: bool, config: Config) -> Server {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    metrics.count(Counter::CallsStarted);
+    let api = Api { metrics, operator: Arc::new(Node), token: OperatorToken::new(String::from("s3cret")), may_break };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
+    Server { address, stop, done }
+}
+
+impl Server {
+    async fn get(&self, path: &str, headers: &str) -> (u16, String) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await
+    }
+
+    async fn post_break(&self, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let head = "POST /api/v1/ops/break HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json";
+        let (status, body) = self.send(&format!("{head}\r\n{TOKEN}Content-Length: {length}\r\n\r\n{body}")).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    async fn send(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_need_no_token() {
+    let server = start(false, Config::default());
+    assert_eq!(server.get("/healthz", "").await, (200, String::from("ok\n")));
+    let (status, body) = server.get("/readyz", "").await;
+    assert_eq!(status, 503);
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), json!({"ready": false, "missing": ["draining"]}));
+    let (status, body) = server.get("/metrics", "").await;
+    assert!(status == 200 && body.contains("\ntandem_calls_started_total 1\n"), "{body}");
+}
+
+#[tokio::test]
+async fn without_the_token_the_operator_s_endpoints_are_closed() {
+    let server = start(true, Config::default());
+    for headers in ["", "Authorization: Bearer wrong\r\n"] {
+        let (status, body) = server.get("/api/v1/ops/calls", headers).await;
+        assert_eq!(status, 401);
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["error"], "unauthorized");
+    }
+    assert_eq!(server.get("/api/v1/ops/calls", TOKEN).await, (200, String::from("[]")));
+}
+
+#[tokio::test]
+async fn parts_are_broken_only_in_development() {
+    let server = start(false, Config::default());
+    assert_eq!(server.post_break("{}").await.0, 404);
+    let server = start(true, Config::default());
+    let request = |kind: &str, id: &str, how: &str| json!({"kind": kind, "id": id, "how": how}).to_string();
+    let call = call().to_string();
+    for (body, status, error) in [
+        (request("call", &call, "panic"), 204, Value::Null),
+        (request("call", &call, "kill"), 404, json!("not_found")),
+        (request("worker", "0", "kill"), 409, json!("unsupported")),
+        (request("leg", &call, "kill"), 400, json!("invalid_id")),
+        (request("node", &call, "kill"), 422, json!("invalid_body")),
+        (String::from("{"), 400, json!("invalid_body")),
+    ] {
+        let (got, response) = server.post_break(&body).await;
+        assert_eq!((got, &response["error"]), (status, &error), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_or_too_large_is_refused_in_json() {
+    let server = start(true, Config { body_limit: 100, ..Config::default() });
+    let (status, body) = server.get("/nothing", "").await;
+    assert_eq!((status, body.contains("not_found")), (404, true));
+    let (status, body) = server.get("/api/v1/ops/break", TOKEN).await;
+    assert_eq!((status, body.contains("method_not_allowed")), (405, true));
+    let large = json!({"kind": "call", "id": "x".repeat(200), "how": "kill"}).to_string();
+    assert_eq!(server.post_break(&large).await.0, 413);
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_head_is_cut_off() {
+    let server = start(false, Config { request_timeout: Duration::from_millis(50), ..Config::default() });
+    let (status, _) = tokio::time::timeout(Duration::from_secs(5), async {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTT").await.unwrap();
+        let mut rest = Vec::new();
+        (stream.read_to_end(&mut rest).await, ())
+    })
+    .await
+    .expect("the server closes the connection");
+    assert!(status.is_ok());
+}
+
+#[tokio::test]
+async fn it_ends_when_told_to() {
+    let server = start(false, Config::default());
+    let _idle = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(server.get("/healthz", "").await.0, 200);
+    server.stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.done).await.expect("it ends at once");
+    assert!(ended.unwrap().is_ok());
+}

@@ -1,0 +1,46 @@
+# Sourced by ops/run and ops/test: installs what is missing on a Debian machine and times each step.
+
+# Programs that are needed, and the packages that bring them.
+programs=(cc:build-essential curl:curl sqlite3:sqlite3 sipp:sip-tester baresip:baresip)
+
+# step WHAT COMMAND...: runs a command, and says what it is and how long it took.
+step() {
+    local what=$1 began=$SECONDS
+    shift
+    printf '==> %s\n' "$what"
+    if "$@"; then
+        printf '    %s: %d s\n' "$what" $((SECONDS - began))
+    else
+        printf '!!! %s failed after %d s\n' "$what" $((SECONDS - began)) >&2
+        return 1
+    fi
+}
+
+prepare() {
+    local missing=() pair
+    for pair in "${programs[@]}"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    if ((${#missing[@]})); then
+        step "install ${missing[*]}" install_packages ca-certificates "${missing[@]}"
+    fi
+    export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    command -v cargo >/dev/null || step "install rustup" install_rustup
+    # The toolchain that rust-toolchain.toml names; a cargo that is not rustup's must be new enough by itself.
+    if command -v rustup >/dev/null && ! rustup which cargo >/dev/null 2>&1; then
+        step "install the toolchain" rustup toolchain install
+    fi
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || { echo "no apt-get: install $* by hand" >&2; return 1; }
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+install_rustup() {
+    curl --proto '=https' --tlsv1.2 -sSf --retry 3 https://sh.rustup.rs |
+        sh -s -- -y -q --profile minimal --default-toolchain none
+}

@@ -1,0 +1,123 @@
+//! The operator's command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tandem_core::metric::Metrics;
+use tandem_storage::Storage;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config::{Config, reference};
+use crate::{history, serve, users};
+
+/// A SIP node whose calls survive its crashes.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// Configuration file; `tandem.toml` if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node until SIGTERM or Ctrl-C; the second one stops it at once.
+    Serve {
+        /// Development: loopback only, users alice, bob and carol (1001 to 1003) whose passwords are their names.
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Those who may register.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Live and recent calls.
+    Calls {
+        /// How many recent ones.
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add one; the password is read from standard input.
+    Add {
+        /// Sign-in name.
+        name: String,
+        /// The number that its phones register.
+        #[arg(long)]
+        extension: String,
+        /// Shown to those it calls.
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+    /// Show all.
+    List,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read it, and say what is wrong with it.
+    Check,
+    /// Print every setting with its default and what it means.
+    Reference,
+}
+
+/// Does what the command line says; what goes wrong is told in one line.
+pub(crate) fn run() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _closed = writeln!(std::io::stderr(), "tandem: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<()> {
+        let load = || Config::load(self.config.as_deref());
+        match self.command {
+            Command::Serve { dev } => {
+                let config = load()?;
+                runtime()?.block_on(serve::run(if dev { config.on_loopback() } else { config }, dev))
+            }
+            Command::User(command) => say(&runtime()?.block_on(command.run(&load()?))?),
+            Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
+            Command::Config(ConfigCommand::Reference) => say(&reference()?),
+            Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
+        }
+    }
+}
+
+impl UserCommand {
+    async fn run(self, config: &Config) -> Result<String> {
+        let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
+        match self {
+            Self::Add { name, extension, display_name } => {
+                users::add(&storage, &config.sip.realm, &name, &extension, display_name.as_deref()).await
+            }
+            Self::List => users::list(&storage).await,
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().enable_all().thread_name("tandem").build()?)
+}
+
+/// To standard output. A reader that has gone is no error.
+pub(crate) fn say(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

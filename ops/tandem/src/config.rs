@@ -1,0 +1,218 @@
+//! Everything that an operator may decide, from one file and the environment.
+
+mod reference;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use config::{Environment, File, FileFormat};
+use serde::{Deserialize, Serialize};
+use tandem_core::numbering::NumberingPlan;
+use tandem_sip::config::{SipConfig, TrunkConfig};
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use reference::reference;
+
+/// Read when no file is named and this one exists.
+const DEFAULT_FILE: &str = "tandem.toml";
+
+/// Settings that are lists: in the environment their items are separated by commas.
+const LISTS: [&str; 3] = ["sip.udp", "sip.tcp", "sip.domains"];
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) node: NodeConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) http: tandem_http::config::Config,
+    pub(crate) sip: SipConfig,
+    pub(crate) media: tandem_media::Config,
+    pub(crate) calls: tandem_actors::Config,
+    pub(crate) storage: tandem_storage::Config,
+    /// Carriers and PBXs, in the order in which they are tried.
+    pub(crate) trunk: Vec<TrunkConfig>,
+}
+
+/// The `[node]` section.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeConfig {
+    /// Country whose numbers may be dialled without a country code (ISO 3166, two letters). Default none.
+    pub(crate) home_country: Option<String>,
+}
+
+/// The `[log]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    /// `pretty` for people, `json` for collectors. Default `pretty`.
+    pub(crate) format: LogFormat,
+    /// What is logged, as directives of tracing-subscriber (`info,tandem_sip=debug`). Default `info`.
+    pub(crate) filter: String,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Pretty,
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), filter: String::from("info") }
+    }
+}
+
+impl LogConfig {
+    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations.
+    ///
+    /// # Errors
+    /// Directives that cannot be read.
+    pub(crate) fn directives(&self) -> Result<EnvFilter> {
+        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,{}", self.filter)).context("log.filter")
+    }
+}
+
+impl Config {
+    /// From a file and from `TANDEM__SECTION__KEY`, which wins. Without a file named, `tandem.toml` if there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a key that does not exist, or a value out of its range; each with the key's path.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let source = match file {
+            Some(path) => File::from(path).format(FileFormat::Toml),
+            None => File::new(DEFAULT_FILE, FileFormat::Toml).required(false),
+        };
+        Self::assemble(config::Config::builder().add_source(source).add_source(environment()))
+    }
+
+    fn assemble(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Self> {
+        let config: Self = builder.build()?.try_deserialize()?;
+        config.checked()
+    }
+
+    /// Only this machine can reach the node.
+    pub(crate) fn on_loopback(mut self) -> Self {
+        to_loopback_ip(&mut self.media.address);
+        self.media.announce = None;
+        self.sip.announce = None;
+        let http = &mut self.http.bind;
+        self.sip.udp.iter_mut().chain(&mut self.sip.tcp).chain([http]).for_each(to_loopback);
+        self
+    }
+
+    /// How numbers are read.
+    ///
+    /// # Errors
+    /// A country that does not exist.
+    pub(crate) fn numbering(&self) -> Result<NumberingPlan> {
+        NumberingPlan::new(self.node.home_country.as_deref()).context("node.home_country")
+    }
+
+    fn checked(mut self) -> Result<Self> {
+        self.numbering()?;
+        self.log.directives()?;
+        ensure!(!self.http.request_timeout.is_zero(), "http.request_timeout: at least 1 ms");
+        ensure!(self.http.connections > 0, "http.connections: at least 1");
+        self.storage.check().context("storage")?;
+        self.media.check()?;
+        self.sip.trunk.append(&mut self.trunk);
+        Ok(self)
+    }
+}
+
+fn environment() -> Environment {
+    let environment = Environment::with_prefix("TANDEM").prefix_separator("__").separator("__");
+    let environment = environment.try_parsing(true).list_separator(",");
+    LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key))
+}
+
+fn to_loopback(address: &mut SocketAddr) {
+    let mut ip = address.ip();
+    to_loopback_ip(&mut ip);
+    address.set_ip(ip);
+}
+
+fn to_loopback_ip(ip: &mut IpAddr) {
+    if !ip.is_loopback() {
+        *ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Config> {
+        let pairs = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let variables = environment().source(Some(pairs.collect::<HashMap<_, _>>()));
+        let file = File::from_str(toml, FileFormat::Toml);
+        Config::assemble(config::Config::builder().add_source(file).add_source(variables))
+    }
+
+    #[test]
+    fn nothing_at_all_gives_the_documented_ports() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.http.bind.to_string(), "0.0.0.0:7880");
+        assert_eq!(config.sip.udp, ["0.0.0.0:5060".parse().unwrap()]);
+        assert_eq!(config.storage.data_dir, Path::new("var"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = "[http]\nbind = \"127.0.0.1:1\"\n[calls]\ndrain_timeout = \"5s\"\n";
+        let variables = [
+            ("TANDEM__HTTP__BIND", "127.0.0.1:2"),
+            ("TANDEM__CALLS__MAX_CALLS", "7"),
+            ("TANDEM__SIP__UDP", "127.0.0.1:3,127.0.0.1:4"),
+            ("TANDEM__SIP__REALM", "1001"),
+        ];
+        let config = load(file, &variables).unwrap();
+        assert_eq!(config.http.bind.port(), 2);
+        assert_eq!(config.calls.max_calls.get(), 7);
+        assert_eq!(config.calls.drain_timeout.as_secs(), 5);
+        assert_eq!(config.sip.udp.len(), 2);
+        assert_eq!(config.sip.realm, "1001");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_key() {
+        for (file, named) in [
+            ("[http]\nbind = \"nowhere\"\n", "http.bind"),
+            ("[calls]\nmax_calls = 0\n", "calls.max_calls"),
+            ("[http]\nconnections = 0\n", "http.connections"),
+            ("[node]\nhome_country = \"xx\"\n", "node.home_country"),
+            ("[media]\nworkers = 1000\n", "media.workers"),
+            ("[storage]\nbatch = 0\n", "storage: batch"),
+            ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
+            ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
+            ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),
+        ] {
+            let error = format!("{:#}", load(file, &[]).expect_err(file));
+            assert!(error.contains(named), "{named} is not in {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_trunk_is_known_to_the_border() {
+        let file =
+            "[[trunk]]\nname = \"a\"\nmatch = [\"192.0.2.0/24\"]\naddress = \"192.0.2.1:5060\"\nprefixes = [\"+\"]\n";
+        let config = load(file, &[]).unwrap();
+        assert_eq!(config.sip.trunk.len(), 1);
+    }
+
+    #[test]
+    fn in_development_only_this_machine_reaches_the_node() {
+        let config = load("[sip]\nudp = [\"192.0.2.1:5070\", \"127.0.0.2:5060\"]\n", &[]).unwrap().on_loopback();
+        assert_eq!(config.http.bind.to_string(), "127.0.0.1:7880");
+        let addresses: Vec<_> = config.sip.udp.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["127.0.0.1:5070", "127.0.0.2:5060"]);
+    }
+}

@@ -1,0 +1,13 @@
+//! What runs for as long as the node, each under the supervision of its group.
+
+mod accounts;
+mod http;
+mod ledger;
+mod sip;
+mod worker;
+
+pub(crate) use accounts::AccountLoader;
+pub(crate) use http::HttpService;
+pub(crate) use ledger::{DiskWatch, LedgerWriter, Relay};
+pub(crate) use sip::SipLoop;
+pub(crate) use worker::MediaWorker;

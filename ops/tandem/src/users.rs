@@ -1,0 +1,75 @@
+//! Adding and listing users.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use anyhow::{Context, Result, ensure};
+use tandem_core::id::Tenant;
+use tandem_storage::{AccountError, NewUser, Storage};
+
+use crate::table::table;
+
+/// Names and extensions of the development accounts; each password is the name.
+pub(crate) const DEVELOPMENT: [(&str, &str); 3] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003")];
+
+/// Adds the development accounts that are not there yet.
+///
+/// # Errors
+/// The database does not take them.
+pub(crate) async fn add_development_accounts(storage: &Storage, realm: &str) -> Result<(), AccountError> {
+    let tenant = Tenant::default_tenant();
+    for (name, extension) in DEVELOPMENT {
+        let new = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm };
+        match storage.add_user(new).await {
+            Ok(_) | Err(AccountError::AlreadyExists) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Adds one user; the password is a line of standard input.
+///
+/// # Errors
+/// No password, a name or extension that is taken or empty, or a database that does not take it.
+pub(crate) async fn add(
+    storage: &Storage,
+    realm: &str,
+    name: &str,
+    extension: &str,
+    display_name: Option<&str>,
+) -> Result<String> {
+    let is_dialable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | '*');
+    ensure!(!name.is_empty(), "the name is empty");
+    ensure!(!extension.is_empty() && extension.chars().all(is_dialable), "the extension cannot be dialled");
+    let tenant = Tenant::default_tenant();
+    let password = read_password()?;
+    let new = NewUser { tenant: &tenant, name, extension, display_name, password: &password, realm };
+    let id = storage.add_user(new).await?;
+    Ok(format!("{id}\n"))
+}
+
+/// All users as a table.
+///
+/// # Errors
+/// The database does not answer.
+pub(crate) async fn list(storage: &Storage) -> Result<String> {
+    let users = storage.list_users().await?;
+    let row = |user: &tandem_storage::User| {
+        let display_name = user.display_name.as_ref().map(|it| it.reveal().clone()).unwrap_or_default();
+        [user.extension.reveal().clone(), user.name.reveal().clone(), display_name, user.user_id.to_string()]
+    };
+    Ok(table(["EXTENSION", "NAME", "DISPLAY NAME", "ID"], &users.iter().map(row).collect::<Vec<_>>()))
+}
+
+fn read_password() -> Result<String> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        let mut prompt = std::io::stderr();
+        write!(prompt, "Password (shown as you type): ").and_then(|()| prompt.flush())?;
+    }
+    let mut line = String::new();
+    input.lock().read_line(&mut line).context("no password")?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    ensure!(!password.is_empty(), "the password is empty");
+    Ok(password.to_owned())
+}

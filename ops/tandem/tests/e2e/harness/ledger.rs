@@ -1,0 +1,95 @@
+//! What a node wrote down, read past it with the `sqlite3` program.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{SOON, eventually};
+
+/// The database of a node.
+pub struct Ledger(PathBuf);
+
+/// A billing record, as its row has it.
+#[derive(Clone, Debug)]
+pub struct Cdr(Value);
+
+/// An event of the outbox: CloudEvents in JSON.
+#[derive(Clone, Debug)]
+pub struct Event(Value);
+
+impl Ledger {
+    /// The database in that file.
+    pub const fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Waits for the record of the only call there was.
+    pub fn the_cdr(&self) -> Cdr {
+        let found = eventually("a CDR", SOON, || Some(self.cdrs()).filter(|it| !it.is_empty()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap()
+    }
+
+    /// All records.
+    pub fn cdrs(&self) -> Vec<Cdr> {
+        self.query("SELECT * FROM cdrs").into_iter().map(Cdr).collect()
+    }
+
+    /// How many rows a query counts.
+    pub fn count(&self, from: &str) -> u64 {
+        let rows = self.query(&format!("SELECT count(*) AS n FROM {from}"));
+        rows.first().and_then(|row| row["n"].as_u64()).unwrap_or_default()
+    }
+
+    /// Every event of a call, in order.
+    pub fn events(&self, call: &str) -> Vec<Event> {
+        let rows = self.query(&format!("SELECT payload FROM outbox WHERE aggregate = '{call}' ORDER BY seq"));
+        let body = |row: Value| row["payload"].as_str().and_then(|it| serde_json::from_str(it).ok());
+        rows.into_iter().filter_map(body).map(Event).collect()
+    }
+
+    /// No rows while the node has not made its database yet, or keeps it busy.
+    fn query(&self, sql: &str) -> Vec<Value> {
+        let mut command = Command::new("sqlite3");
+        let output =
+            command.args(["-readonly", "-json", "-cmd", ".timeout 5000"]).arg(&self.0).arg(sql).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+}
+
+impl Cdr {
+    /// A column as text; empty when it is NULL.
+    pub fn text(&self, column: &str) -> &str {
+        let value = self.0.get(column).unwrap_or_else(|| panic!("no {column} in {}", self.0));
+        value.as_str().unwrap_or_default()
+    }
+
+    /// A column as a number.
+    pub fn number(&self, column: &str) -> u64 {
+        self.0[column].as_u64().unwrap_or_else(|| panic!("no {column} in {}", self.0))
+    }
+
+    /// Its call.
+    pub fn call_id(&self) -> &str {
+        self.text("call_id")
+    }
+}
+
+impl Event {
+    /// `started`, `dialled`, …, as in its type `tandem.call.started.v1`.
+    pub fn kind(&self) -> &str {
+        let kind = self.0["type"].as_str().unwrap_or_default();
+        kind.split('.').nth(2).unwrap_or_default()
+    }
+
+    /// Its correlation id.
+    pub fn correlation_id(&self) -> &str {
+        self.0["correlationid"].as_str().unwrap_or_default()
+    }
+
+    /// A field of its data as text.
+    pub fn text(&self, field: &str) -> &str {
+        self.0["data"][field].as_str().unwrap_or_default()
+    }
+}

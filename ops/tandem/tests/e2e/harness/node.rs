@@ -1,0 +1,169 @@
+//! A node: the program under test in a process of its own, on loopback, with the development accounts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use serde_json::Value;
+
+use super::ledger::Ledger;
+use super::process::Process;
+use super::scratch::Scratch;
+use super::{SOON, eventually, http, ports};
+
+/// Tests that load the machine run alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// What a test wants of its node. Everything else is the default.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a callee may ring.
+    pub ring_timeout: Duration,
+    /// How long a talking leg may be silent.
+    pub silence_timeout: Duration,
+    /// Ports for media: two a leg.
+    pub media_ports: u16,
+    /// Where the trunk's calls come from and go to; numbers with `+` are its.
+    pub trunk: Option<Trunk>,
+}
+
+/// A carrier.
+#[derive(Clone, Copy, Debug)]
+pub struct Trunk {
+    /// Who calls.
+    pub caller: SocketAddr,
+    /// Who is called.
+    pub callee: SocketAddr,
+}
+
+/// See the module.
+pub struct Node {
+    /// Where it takes SIP, over UDP and TCP.
+    pub sip: SocketAddr,
+    http: SocketAddr,
+    process: Process,
+    folder: PathBuf,
+    _turn: Turn,
+}
+
+/// Held as long as the node runs, and after that no more.
+#[expect(dead_code, reason = "only its end matters")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (ring_timeout, silence_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
+        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None }
+    }
+}
+
+impl Node {
+    /// Starts a node and waits until it is ready.
+    pub fn start(scratch: &Scratch, settings: &Settings) -> Self {
+        Self::begin(scratch, settings, Turn::Shared(MACHINE.read()))
+    }
+
+    /// As [`start`](Self::start), while no other test has one.
+    pub fn start_alone(scratch: &Scratch, settings: &Settings) -> Self {
+        Self::begin(scratch, settings, Turn::Alone(MACHINE.write()))
+    }
+
+    /// Kills it (`kill -9`).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on its data.
+    pub fn restart(&mut self) {
+        self.process = run(&self.folder);
+        self.ready();
+    }
+
+    /// What it wrote down.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::at(self.folder.join("var/tandem.db"))
+    }
+
+    /// Everything it logged, in lines.
+    pub fn log(&self) -> Vec<String> {
+        self.process.output().lines().map(str::to_owned).collect()
+    }
+
+    /// The calls that are not over, as its operator sees them.
+    pub fn calls(&self) -> Value {
+        serde_json::from_str(&self.operate("GET", "/api/v1/ops/calls", "", 200)).unwrap()
+    }
+
+    /// Breaks an actor: kind `call`, `leg` or `track`, how `kill` or `panic`.
+    pub fn break_actor(&self, kind: &str, id: &str, how: &str) {
+        let body = serde_json::json!({ "kind": kind, "id": id, "how": how });
+        self.operate("POST", "/api/v1/ops/break", &body.to_string(), 204);
+    }
+
+    /// That none of these numbers, nor any `sip:` URI with one, is in the log.
+    pub fn assert_not_logged(&self, numbers: &[&str]) {
+        for line in self.log() {
+            for number in numbers {
+                let shapes = [format!("sip:{number}"), format!("{number}@"), format!("\"{number}\"")];
+                let named =
+                    if number.len() > 6 { line.contains(number) } else { shapes.iter().any(|it| line.contains(it)) };
+                assert!(!named, "{number} in the log: {line}");
+            }
+        }
+    }
+
+    fn begin(scratch: &Scratch, settings: &Settings, turn: Turn) -> Self {
+        let (sip, http) = (ports::address(), ports::address());
+        let folder = scratch.folder("node");
+        std::fs::write(folder.join("tandem.toml"), configuration(settings, sip, http)).unwrap();
+        let mut node = Self { sip, http, process: run(&folder), folder, _turn: turn };
+        node.ready();
+        node
+    }
+
+    fn ready(&mut self) {
+        let (http, process) = (self.http, &mut self.process);
+        eventually("readiness of the node", SOON, || {
+            assert!(process.is_running(), "the node ended:\n{}", process.output());
+            http::request(http, "GET", "/readyz", "", "").filter(|it| it.0 == 200)
+        });
+    }
+
+    fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
+        let token = std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap();
+        let (status, answer) = http::request(self.http, method, path, token.trim(), body).unwrap();
+        assert_eq!(status, expected, "{method} {path} {body}: {answer}");
+        answer
+    }
+}
+
+fn run(folder: &std::path::Path) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.current_dir(folder).args(["serve", "--dev", "--config", "tandem.toml"]);
+    Process::start(&mut command, &folder.join("node.log"))
+}
+
+fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> String {
+    let Settings { ring_timeout, silence_timeout, media_ports, trunk } = settings;
+    let first = ports::block(*media_ports);
+    let last = first + media_ports - 1;
+    let mut text = format!(
+        "[http]\nbind = \"{http}\"\n\n[sip]\nudp = [\"{sip}\"]\ntcp = [\"{sip}\"]\nring_timeout = \"{}ms\"\n\n\
+         [media]\nfirst_port = {first}\nlast_port = {last}\nsilence_timeout = \"{}ms\"\n\n\
+         [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n",
+        ring_timeout.as_millis(),
+        silence_timeout.as_millis()
+    );
+    if let Some(Trunk { caller, callee }) = trunk {
+        text += &format!(
+            "\n[[trunk]]\nname = \"world\"\nmatch = [\"{}/32\"]\naddress = \"{callee}\"\nprefixes = [\"+\"]\n",
+            caller.ip()
+        );
+    }
+    text
+}

@@ -1,0 +1,168 @@
+//! One end of a media stream that numbers every packet it sends and notes every one that comes.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{SOON, eventually, ports};
+
+/// One packet each; 160 samples at 8 kHz.
+const PACKET_TIME: Duration = Duration::from_millis(20);
+
+/// How long packets may be on their way after the last was sent.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct RtpEnd {
+    /// Where it receives.
+    pub address: SocketAddr,
+    socket: UdpSocket,
+}
+
+/// A stream under way, both directions.
+pub struct Stream {
+    stop: Arc<AtomicBool>,
+    received: Arc<AtomicU32>,
+    sender: JoinHandle<u32>,
+    receiver: JoinHandle<Vec<Packet>>,
+}
+
+/// What came and went.
+pub struct Report {
+    /// How many packets were sent: their numbers are 0..sent.
+    pub sent: u32,
+    /// In order of arrival.
+    pub received: Vec<Packet>,
+}
+
+/// A packet that came.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// The sender's own number, from the payload.
+    pub number: u32,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+impl RtpEnd {
+    /// Binds an even port whose odd neighbour is free.
+    pub fn open() -> Self {
+        let address = ports::address();
+        Self { address, socket: UdpSocket::bind(address).unwrap() }
+    }
+
+    /// Its description: PCMU, nothing else.
+    pub fn sdp(&self) -> String {
+        let (ip, port) = (self.address.ip(), self.address.port());
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+        )
+    }
+
+    /// Begins to send to where `sdp` wants it, and to note what comes.
+    pub fn talk(self, sdp: &str) -> Stream {
+        let to = destination(sdp);
+        let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (own, halt) = (self.socket.try_clone().unwrap(), stop.clone());
+        let sender = std::thread::spawn(move || send(&own, to, &halt));
+        let (halt, count) = (stop.clone(), received.clone());
+        let receiver = std::thread::spawn(move || receive(&self.socket, &halt, &count));
+        Stream { stop, received, sender, receiver }
+    }
+}
+
+impl Stream {
+    /// How many packets have come.
+    pub fn received(&self) -> u32 {
+        self.received.load(Relaxed)
+    }
+
+    /// Waits until that many more packets have come.
+    pub fn wait_for(&self, more: u32) {
+        let enough = self.received() + more;
+        eventually("packets", SOON, || (self.received() >= enough).then_some(()));
+    }
+
+    /// Ends both streams of a call: neither stops to listen before the other has stopped to send.
+    pub fn finish(self, other: Self) -> (Report, Report) {
+        self.stop.store(true, Relaxed);
+        other.stop.store(true, Relaxed);
+        (self.report(), other.report())
+    }
+
+    fn report(self) -> Report {
+        Report { sent: self.sender.join().unwrap(), received: self.receiver.join().unwrap() }
+    }
+}
+
+impl Report {
+    /// That from the first packet on that came, every one of `sent` came, once, in one unbroken stream.
+    pub fn assert_nothing_lost(&self, sent: u32) {
+        let first = self.received.first().unwrap_or_else(|| panic!("nothing came of {sent}"));
+        assert!(first.number < sent / 2, "the first {} of {sent} did not come", first.number);
+        let numbers: Vec<u32> = self.received.iter().map(|it| it.number).collect();
+        let missing: Vec<u32> = (first.number..sent).filter(|it| !numbers.contains(it)).collect();
+        assert!(missing.is_empty(), "lost of {sent}: {missing:?}");
+        assert_eq!(numbers.len(), (sent - first.number) as usize, "some came twice");
+        for pair in self.received.windows(2) {
+            let [a, b] = pair else { continue };
+            let step = b.number.wrapping_sub(a.number);
+            assert_eq!(a.ssrc, b.ssrc, "{a:?} {b:?}");
+            assert_eq!(u32::from(b.sequence.wrapping_sub(a.sequence)), step & 0xffff, "{a:?} {b:?}");
+            assert_eq!(b.timestamp.wrapping_sub(a.timestamp), step.wrapping_mul(160), "{a:?} {b:?}");
+        }
+    }
+}
+
+fn send(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool) -> u32 {
+    let begin = Instant::now();
+    let mut number: u32 = 0;
+    while !stop.load(Relaxed) {
+        let mut packet = vec![0x80, 0];
+        packet.extend(u16::try_from(number & 0xffff).unwrap().to_be_bytes());
+        packet.extend((number * 160).to_be_bytes());
+        packet.extend(u32::from(to.port()).to_be_bytes());
+        packet.extend(number.to_be_bytes());
+        packet.resize(12 + 160, 0xff);
+        // A peer that has gone shows as an error here; the count of what came tells the rest.
+        let _ = socket.send_to(&packet, to);
+        number += 1;
+        std::thread::sleep((begin + PACKET_TIME * number).saturating_duration_since(Instant::now()));
+    }
+    number
+}
+
+fn receive(socket: &UdpSocket, stop: &AtomicBool, count: &AtomicU32) -> Vec<Packet> {
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut packets = Vec::new();
+    let mut buffer = [0; 2048];
+    let mut last = Instant::now();
+    while !stop.load(Relaxed) || last.elapsed() < STRAGGLERS {
+        let Ok(length) = socket.recv(&mut buffer) else { continue };
+        last = Instant::now();
+        packets.extend(Packet::read(&buffer[..length]));
+        count.fetch_add(1, Relaxed);
+    }
+    packets
+}
+
+impl Packet {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let sequence = u16::try_from(word(0)? & 0xffff).ok()?;
+        Some(Self { number: word(12)?, sequence, timestamp: word(4)?, ssrc: word(8)? })
+    }
+}
+
+/// Where a description wants RTP.
+fn destination(sdp: &str) -> SocketAddr {
+    let word = |line: &str, place: usize| {
+        let found = sdp.lines().find_map(|it| it.strip_prefix(line)?.split(' ').nth(place));
+        found.unwrap_or_else(|| panic!("no {line} in\n{sdp}")).trim().to_owned()
+    };
+    SocketAddr::new(word("c=IN IP4 ", 0).parse().unwrap(), word("m=audio ", 0).parse().unwrap())
+}
