@@ -5,6 +5,7 @@ mod ask;
 mod cli;
 mod config;
 mod history;
+mod limits;
 mod operator;
 mod plan;
 mod serve;

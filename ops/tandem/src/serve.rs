@@ -29,7 +29,7 @@ use crate::operator::NodeOperator;
 use crate::plan::LivePlan;
 use crate::services::{AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, Relay, SipLoop};
 use crate::token::operator_token;
-use crate::{telemetry, users};
+use crate::{limits, telemetry, users};
 use signals::Signals;
 
 /// A node that has been put together and not started.
@@ -52,6 +52,7 @@ pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
 }
 
 async fn serve(config: &Config, dev: bool) -> Result<()> {
+    limits::check(config);
     let mut signals = Signals::listen()?;
     let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
     let node = Node::start(calls.clone(), groups).await?;

@@ -1,0 +1,223 @@
+//! What an operator may decide about the SIP border.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tandem_core::leg::RING_TIMEOUT;
+
+use crate::guard::GuardLimits;
+
+/// Section `[sip]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SipConfig {
+    /// Addresses to listen at for datagrams. Default `0.0.0.0:5060`.
+    pub udp: Vec<SocketAddr>,
+    /// Addresses to listen at for connections. Default `0.0.0.0:5060`.
+    pub tcp: Vec<SocketAddr>,
+    /// Our address as peers that are not on this machine see it. Default none: that of the interface.
+    pub announce: Option<IpAddr>,
+    /// Realm of the digest challenge. The stored digests of passwords depend on it. Default `tandem`.
+    pub realm: String,
+    /// Whether a SHA-256 challenge follows the MD5 one (RFC 8760). Phones that know only MD5 may fail to register then,
+    /// as baresip 1.0 does. Default false.
+    pub offer_sha256: bool,
+    /// Host names that are ours in Request-URIs. IP addresses always are. Default none: every name is.
+    pub domains: Vec<String>,
+    /// How many shards messages are spread over. 1..=64, default the number of cores.
+    pub shards: usize,
+    /// How long a callee may ring. 5 s..=10 min, default 90 s.
+    #[serde(with = "humantime_serde")]
+    pub ring_timeout: Duration,
+    /// Limits.
+    pub limits: Limits,
+    /// Registrations.
+    pub registration: Registration,
+    /// Peers that call without a password, in order.
+    pub trunk: Vec<TrunkConfig>,
+    /// Drill hook: a message whose Call-ID contains this breaks the code that handles it. Default none.
+    pub break_on: Option<String>,
+}
+
+/// Section `[sip.limits]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Rates of messages. Trunks are exempt.
+    pub guard: GuardLimits,
+    /// Messages that may wait for one shard; above it they are refused or dropped. 16..=1,000,000, default 8,192.
+    pub queue: usize,
+    /// Connections at once. Default 10,000.
+    pub connections: usize,
+    /// Connections at once from one address. Default 200.
+    pub connections_per_address: usize,
+    /// Messages that may wait to be written to one connection; above it the connection is closed. Default 256.
+    pub write_queue: usize,
+    /// How long the rest of a message may take to come. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub message_timeout: Duration,
+    /// How long a connection may be silent. Default 15 min.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Receive buffer of each datagram socket, in bytes; the system's own limit (`net.core.rmem_max`) cuts it.
+    /// Default 4 MiB.
+    pub receive_buffer: usize,
+    /// What an overloaded node tells callers to wait, in seconds. Default 5.
+    pub retry_after_s: u32,
+}
+
+/// Section `[sip.registration]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registration {
+    /// How long a registration lasts that does not say, in seconds. Default 3,600.
+    pub default_s: u32,
+    /// Shortest registration; shorter ones are refused with 423. In seconds, default 60.
+    pub min_s: u32,
+    /// Longest registration; longer ones are cut. In seconds, default 7,200.
+    pub max_s: u32,
+    /// Contacts that one account may have. 1..=100, default 10.
+    pub contacts: usize,
+}
+
+/// Section `[[sip.trunk]]`: a carrier or PBX.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkConfig {
+    /// Its name, in CDRs and views.
+    pub name: String,
+    /// Where its calls come from: addresses or networks (`192.0.2.0/24`).
+    #[serde(rename = "match", default)]
+    pub sources: Vec<Network>,
+    /// Where calls to it go.
+    pub address: SocketAddr,
+    /// Numbers that go there begin with one of these. An empty prefix takes everything.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        let any = vec![SocketAddr::from(([0, 0, 0, 0], 5060))];
+        Self {
+            udp: any.clone(),
+            tcp: any,
+            announce: None,
+            realm: String::from("tandem"),
+            offer_sha256: false,
+            domains: Vec::new(),
+            shards: std::thread::available_parallelism().map_or(1, |it| it.get().min(64)),
+            ring_timeout: RING_TIMEOUT,
+            limits: Limits::default(),
+            registration: Registration::default(),
+            trunk: Vec::new(),
+            break_on: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            guard: GuardLimits::default(),
+            queue: 8_192,
+            connections: 10_000,
+            connections_per_address: 200,
+            write_queue: 256,
+            message_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(15 * 60),
+            receive_buffer: 4 << 20,
+            retry_after_s: 5,
+        }
+    }
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self { default_s: 3_600, min_s: 60, max_s: 7_200, contacts: 10 }
+    }
+}
+
+/// A range of addresses in CIDR notation; a single address is a range of one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// A text that is no address range.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is no address or network")]
+pub struct BadNetwork(String);
+
+impl Network {
+    /// Whether an address lies in it. An IPv4 address in IPv6 clothes is an IPv4 address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(it)) => (ours.to_bits() ^ it.to_bits()).leading_zeros() >= self.bits.into(),
+            (IpAddr::V6(ours), IpAddr::V6(it)) => (ours.to_bits() ^ it.to_bits()).leading_zeros() >= self.bits.into(),
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+        let wrong = || BadNetwork(text.to_owned());
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), str::parse).map_err(|_| wrong())?;
+        if bits <= width { Ok(Self { address, bits }) } else { Err(wrong()) }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_its_addresses_and_no_other() {
+        for (network, address, inside) in [
+            ("192.0.2.0/24", "192.0.2.255", true),
+            ("192.0.2.0/24", "192.0.3.0", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.6", false),
+            ("0.0.0.0/0", "203.0.113.1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("192.0.2.7", "::ffff:192.0.2.7", true),
+        ] {
+            let network: Network = network.parse().unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), inside, "{network} {address}");
+        }
+        for wrong in ["", "192.0.2", "192.0.2.0/33", "::/129", "192.0.2.0/x"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The transactions of one shard, and what is to be sent.
+//!
+//! # Invariants
+//! * A transaction is filed until its machine has ended, and no longer.
+//! * Every deadline of a machine has an alarm at or before it.
+
+mod branch;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+pub(crate) use branch::ClientKey;
+use bytes::Bytes;
+use rand::Rng;
+use smallvec::SmallVec;
+use tandem_core::id::LegId;
+use tandem_core::location::{Flow, Transport};
+use tandem_core::time::Timestamp;
+
+use crate::compose;
+use crate::header::Name;
+use crate::message::{Message, Method};
+use crate::request::Request;
+use crate::transaction::{Client, Due, Heard, InviteClient, InviteServer, Server, ServerKey};
+
+/// Something to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Transmit {
+    /// Which way.
+    pub flow: Flow,
+    /// What.
+    pub bytes: Bytes,
+    /// The request of ours that fails when it cannot be sent.
+    pub(crate) about: Option<ClientKey>,
+}
+
+/// Whose deadline an alarm is.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Alarm {
+    Server(ServerKey),
+    Client(ClientKey),
+    Agent(LegId),
+}
+
+/// What became of a request of ours.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A response that is news; the transaction may not be over.
+    Response(Message),
+    /// Nobody answered.
+    TimedOut,
+    /// The connection is gone.
+    Unsent,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Exchanges {
+    servers: HashMap<ServerKey, ServerSide>,
+    /// INVITEs by what stays the same when one comes by two ways.
+    twins: HashMap<Twin, ServerKey>,
+    clients: HashMap<ClientKey, ClientSide>,
+    alarms: BinaryHeap<Reverse<(Timestamp, Alarm)>>,
+    out: Vec<Transmit>,
+    repeats: u64,
+}
+
+/// From tag, Call-ID and number of an INVITE.
+type Twin = (Bytes, Bytes, u32);
+
+struct ServerSide {
+    machine: ServerMachine,
+    back: Flow,
+    owner: Option<LegId>,
+}
+
+enum ServerMachine {
+    Invite(InviteServer, Twin),
+    Other(Server),
+}
+
+struct ClientSide {
+    machine: ClientMachine,
+    flow: Flow,
+    owner: Option<LegId>,
+}
+
+enum ClientMachine {
+    Invite(InviteClient, Answers),
+    Other(Client),
+}
+
+/// What an INVITE of ours needs to answer its responses by itself.
+struct Answers {
+    /// What the ACK of a refusal is made of, until there is a final response.
+    invite: Option<Box<Message>>,
+    /// The ACK of each acceptance, by the To tag: more than one device may accept.
+    acks: SmallVec<[(Bytes, Flow, Bytes); 1]>,
+}
+
+impl Exchanges {
+    /// A request came: whether it is a repeat, which then has been dealt with.
+    pub(crate) fn absorb(&mut self, request: &Request) -> bool {
+        let Some(side) = self.servers.get(&request.key) else { return false };
+        let again = match &side.machine {
+            ServerMachine::Invite(machine, _) => machine.repeat(),
+            ServerMachine::Other(machine) => Some(machine.repeat()),
+        };
+        let flow = side.back;
+        self.repeats += u64::from(again.is_some());
+        self.out.extend(again.map(|bytes| Transmit { flow, bytes, about: None }));
+        true
+    }
+
+    /// An ACK came: whether it was for a refusal, and needs no more.
+    pub(crate) fn acknowledge(&mut self, now: Timestamp, request: &Request) -> bool {
+        let Some(side) = self.servers.get_mut(&request.key) else { return false };
+        let ServerMachine::Invite(machine, _) = &mut side.machine else { return false };
+        let is_ours = machine.acknowledge(now);
+        let deadline = machine.next_deadline();
+        self.arm(deadline, Alarm::Server(request.key.clone()));
+        is_ours
+    }
+
+    /// Opens the transaction of an INVITE.
+    pub(crate) fn open_invite(&mut self, request: &Request, owner: Option<LegId>) {
+        let machine = InviteServer::new(request.flow.transport == Transport::Tcp);
+        let machine = ServerMachine::Invite(machine, twin(request));
+        self.twins.insert(twin(request), request.key.clone());
+        self.servers.insert(request.key.clone(), ServerSide { machine, back: request.back, owner });
+    }
+
+    /// Answers an INVITE: `false` if it has its final answer already.
+    pub(crate) fn respond(&mut self, now: Timestamp, key: &ServerKey, response: &Message) -> bool {
+        let Some(side) = self.servers.get_mut(key) else { return false };
+        let ServerMachine::Invite(machine, _) = &mut side.machine else { return false };
+        let bytes = response.to_bytes();
+        if !machine.respond(now, response.status().unwrap_or(500), &bytes) {
+            return false;
+        }
+        let (flow, deadline) = (side.back, machine.next_deadline());
+        self.out.push(Transmit { flow, bytes, about: None });
+        self.arm(deadline, Alarm::Server(key.clone()));
+        true
+    }
+
+    /// Answers a request that is no INVITE, finally, and absorbs its repeats from now on.
+    pub(crate) fn answer(&mut self, now: Timestamp, request: &Request, response: &Message) {
+        let bytes = response.to_bytes();
+        // On a stream no repeat can come.
+        if request.flow.transport == Transport::Udp {
+            let machine = Server::new(now, bytes.clone());
+            self.arm(Some(machine.next_deadline()), Alarm::Server(request.key.clone()));
+            let side = ServerSide { machine: ServerMachine::Other(machine), back: request.back, owner: None };
+            self.servers.insert(request.key.clone(), side);
+        }
+        self.out.push(Transmit { flow: request.back, bytes, about: None });
+    }
+
+    /// The leg behind the INVITE with this key, and whether that still waits for its final answer.
+    pub(crate) fn invite(&self, key: &ServerKey) -> Option<(Option<LegId>, bool)> {
+        let side = self.servers.get(key)?;
+        match &side.machine {
+            ServerMachine::Invite(machine, _) => Some((side.owner, machine.is_proceeding())),
+            ServerMachine::Other(_) => None,
+        }
+    }
+
+    /// Sends without any transaction: ACKs, repeats, and answers that are not worth a memory.
+    pub(crate) fn send(&mut self, flow: Flow, bytes: Bytes) {
+        self.out.push(Transmit { flow, bytes, about: None });
+    }
+
+    /// Sends a request with a new transaction. `message` has no Via yet.
+    pub(crate) fn request(
+        &mut self,
+        now: Timestamp,
+        rng: &mut impl Rng,
+        message: &mut Message,
+        via: &compose::Via,
+        owner: Option<LegId>,
+    ) -> ClientKey {
+        let key = ClientKey::new(rng);
+        message.headers.push_front(Name::Via, via.value(key));
+        self.start(now, key, message, via.flow, owner);
+        key
+    }
+
+    /// Sends the CANCEL of an INVITE of ours. It has the same Via.
+    pub(crate) fn cancel(&mut self, now: Timestamp, key: ClientKey, cancel: &Message, flow: Flow) {
+        self.start(now, key.of_cancel(), cancel, flow, None);
+    }
+
+    fn start(&mut self, now: Timestamp, key: ClientKey, message: &Message, flow: Flow, owner: Option<LegId>) {
+        let bytes = message.to_bytes();
+        let is_stream = flow.transport == Transport::Tcp;
+        let machine = if message.method() == Some(&Method::Invite) {
+            let answers = Answers { invite: Some(Box::new(message.clone())), acks: SmallVec::new() };
+            ClientMachine::Invite(InviteClient::new(now, bytes.clone(), is_stream), answers)
+        } else {
+            ClientMachine::Other(Client::new(now, bytes.clone(), is_stream))
+        };
+        let side = ClientSide { machine, flow, owner };
+        self.arm(side.next_deadline(), Alarm::Client(key));
+        self.clients.insert(key, side);
+        self.out.push(Transmit { flow, bytes, about: Some(key) });
+    }
+
+    /// A response came: whose it is, if it is news. `None` also for what belongs to nothing.
+    pub(crate) fn hear(&mut self, now: Timestamp, key: ClientKey, response: &Message) -> Option<Option<LegId>> {
+        let side = self.clients.get_mut(&key)?;
+        let status = response.status()?;
+        let heard = match &mut side.machine {
+            ClientMachine::Invite(machine, answers) => {
+                let invite = answers.invite.as_ref();
+                let ack = || invite.map_or_else(Bytes::new, |it| compose::ack_of_refusal(it, response).to_bytes());
+                let heard = machine.hear(now, status, ack);
+                if status >= 200 {
+                    answers.invite = None;
+                }
+                let to = response.headers.to().ok()?;
+                let acked = answers.acks.iter().find(|(tag, ..)| Some(tag.as_ref()) == to.tag());
+                if let (200..300, Some((_, flow, ack))) = (status, acked) {
+                    self.out.push(Transmit { flow: *flow, bytes: ack.clone(), about: None });
+                    self.repeats += 1;
+                    return None;
+                }
+                heard
+            }
+            ClientMachine::Other(machine) => machine.hear(now, status),
+        };
+        let (flow, owner, deadline) = (side.flow, side.owner, side.next_deadline());
+        self.arm(deadline, Alarm::Client(key));
+        let (bytes, is_news) = match heard {
+            Heard::New => (None, true),
+            Heard::Refused(ack) => (Some(ack), true),
+            Heard::Repeat(again) => (again, false),
+        };
+        self.out.extend(bytes.map(|bytes| Transmit { flow, bytes, about: None }));
+        is_news.then_some(owner)
+    }
+
+    /// Acknowledges an acceptance of our INVITE, now and whenever it comes again.
+    pub(crate) fn acknowledged(&mut self, key: ClientKey, tag: Bytes, flow: Flow, ack: Bytes) {
+        let side = self.clients.get_mut(&key);
+        if let Some(ClientSide { machine: ClientMachine::Invite(_, answers), .. }) = side {
+            answers.acks.push((tag, flow, ack.clone()));
+        }
+        self.out.push(Transmit { flow, bytes: ack, about: None });
+    }
+
+    /// Whether a response of that key would belong to anything.
+    pub(crate) fn knows(&self, key: ClientKey) -> bool {
+        self.clients.contains_key(&key)
+    }
+
+    /// Whether an INVITE of ours may be cancelled now.
+    pub(crate) fn is_proceeding(&self, key: ClientKey) -> bool {
+        let side = self.clients.get(&key);
+        side.is_some_and(|it| matches!(&it.machine, ClientMachine::Invite(machine, _) if machine.is_proceeding()))
+    }
+
+    /// Gives a request of ours up. Whose it was.
+    pub(crate) fn abandon(&mut self, key: ClientKey) -> Option<LegId> {
+        self.clients.remove(&key)?.owner
+    }
+
+    /// Whether an INVITE came before by another way (RFC 3261, 8.2.2.2).
+    pub(crate) fn is_merged(&self, invite: &Request) -> bool {
+        self.twins.get(&twin(invite)).is_some_and(|first| *first != invite.key)
+    }
+
+    /// Forgets a transaction, whatever its state.
+    pub(crate) fn forget(&mut self, key: &ServerKey) {
+        if let Some(ServerSide { machine: ServerMachine::Invite(_, twin), .. }) = self.servers.remove(key) {
+            self.twins.remove(&twin);
+        }
+    }
+
+    /// Deals with one due alarm, unless it is an agent's, which is given back. `Err` when nothing is due.
+    pub(crate) fn ring(&mut self, now: Timestamp) -> Result<Option<Rung>, NothingDue> {
+        let due = self.alarms.peek().is_some_and(|Reverse((at, _))| *at <= now);
+        let Some(Reverse((_, alarm))) = due.then(|| self.alarms.pop()).flatten() else { return Err(NothingDue) };
+        Ok(match alarm {
+            Alarm::Agent(leg) => Some(Rung::Agent(leg)),
+            Alarm::Server(key) => {
+                self.ring_server(now, key);
+                None
+            }
+            Alarm::Client(key) => self.ring_client(now, key),
+        })
+    }
+
+    fn ring_server(&mut self, now: Timestamp, key: ServerKey) {
+        let Some(side) = self.servers.get_mut(&key) else { return };
+        let (due, next) = match &mut side.machine {
+            ServerMachine::Invite(machine, _) => (machine.tick(now), machine.next_deadline()),
+            ServerMachine::Other(machine) => (machine.tick(now), Some(machine.next_deadline())),
+        };
+        let flow = side.back;
+        match due {
+            Due::Ended | Due::TimedOut => self.forget(&key),
+            Due::Resend(bytes) => {
+                self.resend(flow, bytes, None);
+                self.arm(next, Alarm::Server(key));
+            }
+            // An early alarm of a deadline that moved on: the one for the new deadline is there already.
+            Due::Nothing => {}
+        }
+    }
+
+    fn ring_client(&mut self, now: Timestamp, key: ClientKey) -> Option<Rung> {
+        let side = self.clients.get_mut(&key)?;
+        let due = match &mut side.machine {
+            ClientMachine::Invite(machine, _) => machine.tick(now),
+            ClientMachine::Other(machine) => machine.tick(now),
+        };
+        let (flow, owner, next) = (side.flow, side.owner, side.next_deadline());
+        match due {
+            Due::Ended => drop(self.clients.remove(&key)),
+            Due::TimedOut => {
+                self.clients.remove(&key);
+                return owner.map(|leg| Rung::TimedOut(leg, key));
+            }
+            Due::Resend(bytes) => {
+                self.resend(flow, bytes, Some(key));
+                self.arm(next, Alarm::Client(key));
+            }
+            Due::Nothing => {}
+        }
+        None
+    }
+
+    fn resend(&mut self, flow: Flow, bytes: Bytes, about: Option<ClientKey>) {
+        self.repeats += 1;
+        self.out.push(Transmit { flow, bytes, about });
+    }
+
+    /// Sets an alarm.
+    pub(crate) fn arm(&mut self, deadline: Option<Timestamp>, alarm: Alarm) {
+        if let Some(at) = deadline {
+            self.alarms.push(Reverse((at, alarm)));
+        }
+    }
+
+    /// When the next alarm rings.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.alarms.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// What is to be sent, in order.
+    pub(crate) fn take_out(&mut self) -> Vec<Transmit> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Messages sent again since the last time.
+    pub(crate) fn take_repeats(&mut self) -> u64 {
+        std::mem::take(&mut self.repeats)
+    }
+
+    /// How many transactions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len() + self.clients.len()
+    }
+}
+
+/// Nothing is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NothingDue;
+
+/// What an alarm brought that others must deal with.
+#[derive(Debug)]
+pub(crate) enum Rung {
+    /// A deadline of an agent.
+    Agent(LegId),
+    /// A request of an agent was not answered.
+    TimedOut(LegId, ClientKey),
+}
+
+fn twin(invite: &Request) -> Twin {
+    let copy = Bytes::copy_from_slice;
+    (copy(invite.remote_tag()), copy(invite.call_id()), invite.cseq)
+}
+
+impl ClientSide {
+    fn next_deadline(&self) -> Option<Timestamp> {
+        match &self.machine {
+            ClientMachine::Invite(machine, _) => machine.next_deadline(),
+            ClientMachine::Other(machine) => machine.next_deadline(),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Where our users can be reached (RFC 3261, 10).
+//!
+//! # Invariants
+//! * A request changes all that it asks for, or nothing.
+//! * A binding lasts until its device removes it or its time is over; an older request of the same Call-ID changes nothing.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tandem_core::account::Account;
+use tandem_core::id::Tenant;
+use tandem_core::location::{Binding, BindingChange, Flow};
+use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::ports::{LedgerPort, LocationPort};
+use tandem_core::time::WallTime;
+
+use crate::config::Registration;
+use crate::header::{Contacts, Name, NameAddr, text};
+use crate::message::Message;
+use crate::request::Request;
+use crate::uri::{Scheme, Uri};
+
+/// Characters kept of what a device calls itself.
+const USER_AGENT: usize = 200;
+
+/// The table of all bindings. All shards write it, routing reads it.
+pub struct Registrar {
+    rules: Registration,
+    ledger: Arc<dyn LedgerPort>,
+    metrics: Arc<Metrics>,
+    bindings: DashMap<(Tenant, String), Vec<Arc<Binding>>>,
+}
+
+/// What a request asks of one contact.
+struct Wish {
+    contact: NameAddr,
+    /// Zero to remove it.
+    lasts: Duration,
+}
+
+/// Why a registration is refused.
+enum Refused {
+    With(u16),
+    TooBrief,
+}
+
+impl Registrar {
+    /// With nothing bound yet.
+    #[must_use]
+    pub fn new(rules: Registration, ledger: Arc<dyn LedgerPort>, metrics: Arc<Metrics>) -> Self {
+        Self { rules, ledger, metrics, bindings: DashMap::new() }
+    }
+
+    /// Takes up what was bound when the node stopped.
+    pub fn restore(&self, bindings: Vec<Binding>) {
+        self.metrics.shift(Gauge::Registrations, i64::try_from(bindings.len()).unwrap_or(i64::MAX));
+        for binding in bindings {
+            let key = (binding.tenant.clone(), binding.extension.reveal().clone());
+            self.bindings.entry(key).or_default().push(Arc::new(binding));
+        }
+    }
+
+    /// Ends what is over.
+    pub fn expire(&self, now: WallTime) {
+        let mut over = Vec::new();
+        self.bindings.retain(|_, bound| {
+            bound.retain(|binding| {
+                let lasts = binding.expires > now;
+                if !lasts {
+                    over.push(binding.clone());
+                }
+                lasts
+            });
+            !bound.is_empty()
+        });
+        over.iter().for_each(|binding| self.unbound(binding));
+    }
+
+    /// Answers a REGISTER of a device that proved to have these credentials.
+    pub(crate) fn register(&self, now: WallTime, request: &Request, account: &Account) -> Message {
+        let respond = |status| Message::response_to(&request.message, status);
+        if !matches!(request.to.uri().scheme(), Scheme::Sip | Scheme::Sips) {
+            return respond(400);
+        }
+        if request.to.uri().user_text().as_ref() != Some(account.extension.reveal()) {
+            return respond(403);
+        }
+        match self.change(now, request, account) {
+            Ok(bound) => {
+                let mut response = respond(200);
+                bound.iter().for_each(|binding| response.headers.push(Name::Contact, echo(binding, now)));
+                response
+            }
+            Err(Refused::With(status)) => respond(status),
+            Err(Refused::TooBrief) => {
+                let mut response = respond(423);
+                response.headers.push(Name::MinExpires, self.rules.min_s.to_string());
+                response
+            }
+        }
+    }
+
+    fn change(&self, now: WallTime, request: &Request, account: &Account) -> Result<Vec<Arc<Binding>>, Refused> {
+        let contacts = request.headers().contacts().map_err(|_| Refused::With(400))?;
+        let key = (account.tenant.clone(), account.extension.reveal().clone());
+        let mut bound = self.bindings.entry(key.clone()).or_default();
+        let before = bound.clone();
+        let wishes = match contacts {
+            Contacts::All if request.headers().expires() == Some(0) => before.iter().filter_map(removal).collect(),
+            Contacts::All => return Err(Refused::With(400)),
+            Contacts::List(contacts) => self.wishes(request, contacts)?,
+        };
+        let mut after: Vec<Arc<Binding>> = before.iter().filter(|it| it.expires > now).cloned().collect();
+        for wish in wishes {
+            grant(&mut after, wish, now, request, account)?;
+        }
+        if after.len() > self.rules.contacts {
+            return Err(Refused::With(403));
+        }
+        bound.clone_from(&after);
+        drop(bound);
+        self.bindings.remove_if(&key, |_, bound| bound.is_empty());
+        self.note(&before, &after);
+        Ok(after)
+    }
+
+    fn wishes(&self, request: &Request, contacts: impl IntoIterator<Item = NameAddr>) -> Result<Vec<Wish>, Refused> {
+        let wish = |contact: NameAddr| {
+            if !matches!(contact.uri().scheme(), Scheme::Sip | Scheme::Sips) {
+                return Err(Refused::With(400));
+            }
+            let said = contact.params().value("expires").and_then(|it| seconds(&it));
+            match said.or_else(|| request.headers().expires()).unwrap_or(self.rules.default_s) {
+                0 => Ok(Wish { contact, lasts: Duration::ZERO }),
+                brief if brief < self.rules.min_s => Err(Refused::TooBrief),
+                long => Ok(Wish { contact, lasts: Duration::from_secs(long.min(self.rules.max_s).into()) }),
+            }
+        };
+        contacts.into_iter().map(wish).collect()
+    }
+
+    /// Tells the ledger what is different now.
+    fn note(&self, before: &[Arc<Binding>], after: &[Arc<Binding>]) {
+        let kept: HashSet<&str> = after.iter().map(|it| it.contact.as_str()).collect();
+        before.iter().filter(|it| !kept.contains(it.contact.as_str())).for_each(|it| self.unbound(it));
+        let known: HashSet<&str> = before.iter().map(|it| it.contact.as_str()).collect();
+        for binding in after {
+            if !before.iter().any(|it| Arc::ptr_eq(it, binding)) {
+                self.metrics.shift(Gauge::Registrations, i64::from(!known.contains(binding.contact.as_str())));
+                self.ledger.bind(&BindingChange::Bound((**binding).clone()));
+            }
+        }
+    }
+
+    fn unbound(&self, binding: &Binding) {
+        self.metrics.shift(Gauge::Registrations, -1);
+        let Binding { tenant, extension, contact, .. } = binding.clone();
+        self.ledger.bind(&BindingChange::Unbound { tenant, extension, contact });
+    }
+}
+
+impl LocationPort for Registrar {
+    fn contacts(&self, tenant: &Tenant, extension: &str) -> Vec<Arc<Binding>> {
+        self.bindings.get(&(tenant.clone(), extension.to_owned())).map_or_else(Vec::new, |it| it.clone())
+    }
+}
+
+fn grant(
+    bound: &mut Vec<Arc<Binding>>,
+    wish: Wish,
+    now: WallTime,
+    request: &Request,
+    account: &Account,
+) -> Result<(), Refused> {
+    let Wish { contact, lasts } = wish;
+    let is_same =
+        |it: &Arc<Binding>| Uri::from_text(it.contact.as_str()).is_ok_and(|uri| uri.is_equivalent(contact.uri()));
+    let at = bound.iter().position(is_same);
+    let call_id = text(request.call_id());
+    if let Some(old) = at.and_then(|at| bound.get(at))
+        && old.call_id == call_id
+        && old.cseq >= request.cseq
+    {
+        return Err(Refused::With(500));
+    }
+    if let Some(at) = at {
+        bound.remove(at);
+    }
+    if !lasts.is_zero() {
+        bound.push(Arc::new(Binding {
+            tenant: account.tenant.clone(),
+            user_id: account.user_id,
+            device_id: account.device_id,
+            extension: account.extension.clone(),
+            contact: text(contact.uri().raw()),
+            parameters: parameters(&contact),
+            flow: flow_to(&contact, request),
+            call_id,
+            cseq: request.cseq,
+            user_agent: user_agent(request),
+            expires: now + lasts,
+        }));
+    }
+    Ok(())
+}
+
+fn removal(binding: &Arc<Binding>) -> Option<Wish> {
+    let contact = NameAddr::parse(&format!("<{}>", binding.contact).into())?;
+    Some(Wish { contact, lasts: Duration::ZERO })
+}
+
+/// Where the device is reached: where it sends from, unless it is not behind a NAT and listens at another port.
+fn flow_to(contact: &NameAddr, request: &Request) -> Flow {
+    let said = contact.uri().host().trim_matches(['[', ']']).parse::<IpAddr>();
+    if request.is_symmetric || said != Ok(request.flow.remote.ip()) {
+        return request.flow;
+    }
+    let remote = SocketAddr::new(request.flow.remote.ip(), contact.uri().port().unwrap_or(5060));
+    Flow { remote, ..request.flow }
+}
+
+fn user_agent(request: &Request) -> Option<String> {
+    let said = request.headers().first(&Name::UserAgent)?;
+    Some(text(said).chars().filter(|c| !c.is_control()).take(USER_AGENT).collect())
+}
+
+/// The contact's parameters as they were written, but for `expires`, which is ours to say.
+fn parameters(contact: &NameAddr) -> String {
+    let kept = contact.params().iter().filter(|param| !param.name.eq_ignore_ascii_case(b"expires"));
+    kept.fold(String::new(), |all, param| {
+        let value = param.value.map_or_else(String::new, |value| format!("={}", text(value)));
+        format!("{all};{}{value}", text(param.name))
+    })
+}
+
+fn echo(binding: &Binding, now: WallTime) -> String {
+    let left = (binding.expires - now).as_secs();
+    format!("<{}>{};expires={left}", binding.contact, binding.parameters)
+}
+
+/// Seconds, cut off at the largest number. `None` for what is no number: it is as if nothing was said.
+fn seconds(digits: &[u8]) -> Option<u32> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| std::str::from_utf8(digits).ok()?.parse().ok().or(Some(u32::MAX))).flatten()
+}

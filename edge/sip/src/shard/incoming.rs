@@ -1,0 +1,254 @@
+//! Requests that come in: to the transaction, the dialog, the registrar or the door they belong to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tandem_core::call::NewCall;
+use tandem_core::cause::Cause;
+use tandem_core::event::Context;
+use tandem_core::id::{CallId, CorrelationId, LegId};
+use tandem_core::location::Flow;
+use tandem_core::metric::Counter;
+use tandem_core::party::{Identity, Party, TrunkName};
+use tandem_core::time::Now;
+use tandem_sdp::{Offer, parse_offer};
+use uuid::Uuid;
+
+use super::{Shard, ids};
+use crate::agent::{Agent, Invited, Peer};
+use crate::auth;
+use crate::compose;
+use crate::dialog::Dialog;
+use crate::front;
+use crate::header::Name;
+use crate::message::{Message, Method};
+use crate::request::Request;
+
+/// Max-Forwards of a request that has none, and the most that is believed (RFC 3261, 16.6).
+const MAX_FORWARDS: u8 = 70;
+
+/// Who calls, and whether it came from a trunk.
+struct Caller {
+    party: Party,
+    is_trunk: bool,
+}
+
+impl Shard {
+    pub(super) fn request(&mut self, now: Now, flow: Flow, message: Message) {
+        self.shared.metrics.count(Counter::SipRequests);
+        let Some(request) = Request::new(message, flow) else {
+            return self.shared.metrics.count(Counter::SipMalformed);
+        };
+        self.in_hand.server = Some(request.key.clone());
+        match request.method {
+            Method::Ack => self.ack(now, &request),
+            _ if self.exchanges.absorb(&request) => {}
+            Method::Cancel => self.cancel(now, &request),
+            _ => self.fresh(now, request),
+        }
+    }
+
+    fn ack(&mut self, now: Now, request: &Request) {
+        if self.exchanges.acknowledge(now.mono, request) {
+            return;
+        }
+        let mut is_known = false;
+        if let Some(leg) = request.to_tag().and_then(compose::leg_of) {
+            self.with_agent(now, leg, |agent, desk| is_known = agent.ack(desk, request));
+        }
+        if !is_known {
+            self.shared.metrics.count(Counter::SipUnmatched);
+        }
+    }
+
+    /// Only an INVITE that waits can be cancelled; whatever it is, the CANCEL itself is answered (RFC 3261, 9.2).
+    fn cancel(&mut self, now: Now, request: &Request) {
+        let invite = request.cancelled_key().and_then(|key| self.exchanges.invite(&key));
+        let Some((owner, is_proceeding)) = invite else { return self.reply(now, request, 481) };
+        let mut response = Message::response_to(&request.message, 200);
+        owner.iter().for_each(|leg| response.headers.tag_to(&compose::tag_of(*leg)));
+        self.answer(now, request, response);
+        if let (Some(leg), true) = (owner, is_proceeding) {
+            self.with_agent(now, leg, Agent::cancelled);
+        }
+    }
+
+    /// A request that is no repeat.
+    fn fresh(&mut self, now: Now, request: Request) {
+        if let Some(refusal) = front::refuse_unknown(&request) {
+            return self.answer(now, &request, refusal);
+        }
+        if let Some(tag) = request.to_tag() {
+            return self.in_dialog(now, &request, compose::leg_of(tag));
+        }
+        match request.method {
+            Method::Invite => self.invite(now, request),
+            Method::Register => self.register(now, &request),
+            Method::Bye => self.reply(now, &request, 481),
+            _ => self.answer(now, &request, front::answer_of_endpoint(&request)),
+        }
+    }
+
+    fn in_dialog(&mut self, now: Now, request: &Request, leg: Option<LegId>) {
+        let mut is_known = false;
+        if let Some(leg) = leg {
+            self.with_agent(now, leg, |agent, desk| is_known = agent.request(desk, request));
+        }
+        if !is_known {
+            self.reply(now, request, 481);
+        }
+    }
+
+    fn register(&mut self, now: Now, request: &Request) {
+        if let Some(refusal) = front::refuse_extensions(request) {
+            return self.answer(now, request, refusal);
+        }
+        if !self.shared.serves(&request.uri) {
+            return self.reply(now, request, 404);
+        }
+        match auth::authenticate(&self.shared, now, request) {
+            Ok(account) => {
+                let response = self.shared.registrar.register(now.wall, request, &account);
+                self.answer(now, request, response);
+            }
+            Err(refusal) => self.challenge(request, *refusal),
+        }
+    }
+
+    /// A new call, or why not.
+    fn invite(&mut self, now: Now, request: Request) {
+        let hops = request.headers().max_forwards().ok().flatten().unwrap_or(MAX_FORWARDS).min(MAX_FORWARDS);
+        let refusal = match hops {
+            _ if self.exchanges.is_merged(&request) => Some(Message::response_to(&request.message, 482)),
+            0 => Some(Message::response_to(&request.message, 483)),
+            _ if self.shared.is_door_closed.load(Relaxed) => Some(self.unavailable(&request)),
+            _ => front::refuse_extensions(&request),
+        };
+        if let Some(refusal) = refusal {
+            return self.answer(now, &request, refusal);
+        }
+        let caller = match self.caller(now, &request) {
+            Ok(caller) => caller,
+            Err(challenge) => return self.challenge(&request, *challenge),
+        };
+        match self.offer(&request) {
+            Ok(offer) => self.let_in(now, request, caller, offer, hops.saturating_sub(1)),
+            Err(refusal) => self.answer(now, &request, *refusal),
+        }
+    }
+
+    fn caller(&self, now: Now, request: &Request) -> Result<Caller, Box<Message>> {
+        if let Some(trunk) = self.shared.trunk_of(request.flow.remote.ip()) {
+            return Ok(Caller { party: behind(trunk, request), is_trunk: true });
+        }
+        let account = auth::authenticate(&self.shared, now, request)?;
+        let identity = Identity::User { user_id: account.user_id, device_id: account.device_id };
+        let name = account.display_name.clone().map(Into::into);
+        Ok(Caller { party: Party { number: account.extension.clone(), name, identity }, is_trunk: false })
+    }
+
+    /// What the caller offers. `None`: it wants ours.
+    fn offer(&self, request: &Request) -> Result<Option<Offer>, Box<Message>> {
+        if let Some(refusal) = front::refuse_body(request) {
+            return Err(Box::new(refusal));
+        }
+        if request.message.body.is_empty() {
+            return Ok(None);
+        }
+        parse_offer(&request.message.body).map(Some).map_err(|error| {
+            self.shared.metrics.count(Counter::SdpMalformed);
+            let mut refusal = Message::response_to(&request.message, 488);
+            refusal.headers.push(Name::Warning, format!("399 tandem \"{error}\""));
+            Box::new(refusal)
+        })
+    }
+
+    fn let_in(&mut self, now: Now, request: Request, caller: Caller, offer: Option<Offer>, max_forwards: u8) {
+        let dialled = request.uri.user_text().filter(|it| !it.is_empty());
+        let (Some(dialled), true) = (dialled, self.shared.serves(&request.uri)) else {
+            return self.reply(now, &request, 404);
+        };
+        let (index, shards) = (self.index, self.shared.config.shards);
+        let leg = ids::leg_for(&mut self.rng, now.wall, index, shards);
+        let Some(dialog) = Dialog::with_caller(&request.message, &compose::tag_of(leg)) else {
+            return self.reply(now, &request, 400);
+        };
+        let context = Context {
+            tenant: self.shared.tenant.clone(),
+            correlation_id: CorrelationId::from_uuid(self.uuid_v4()),
+            node: self.shared.node,
+        };
+        let peer = Peer { flow: request.flow, is_symmetric: request.is_symmetric, is_trunk: caller.is_trunk };
+        let new = NewCall {
+            call: CallId::from_uuid(ids::uuid_v7(&mut self.rng, now.wall)),
+            leg,
+            context: context.clone(),
+            caller: caller.party,
+            dialled: dialled.into(),
+            offer: offer.as_ref().map(|offer| Arc::new(offer.audio.clone())),
+            max_forwards,
+            ring_timeout: self.shared.config.ring_timeout,
+        };
+        self.exchanges.open_invite(&request, Some(leg));
+        let trying = Message::response_to(&request.message, 100);
+        self.exchanges.respond(now.mono, &request.key, &trying);
+        self.in_hand.leg = Some(leg);
+        let invited = Invited::new(&mut self.desk(now), request, dialog, offer);
+        self.agents.insert(leg, Agent::of_caller(leg, context, peer, invited));
+        if let Err(cause) = self.shared.calls.open_call(new) {
+            self.turn_back(now, leg, cause);
+        }
+    }
+
+    /// The call was not let in, and nobody will release its leg.
+    fn turn_back(&mut self, now: Now, leg: LegId, cause: Cause) {
+        self.with_agent(now, leg, |agent, desk| {
+            agent.part(desk, cause);
+            agent.release(desk);
+        });
+    }
+
+    fn unavailable(&self, request: &Request) -> Message {
+        let mut response = Message::response_to(&request.message, 503);
+        response.headers.push(Name::RetryAfter, self.shared.config.limits.retry_after_s.to_string());
+        response
+    }
+
+    /// Sends a final response to a request outside dialogs.
+    fn reply(&mut self, now: Now, request: &Request, status: u16) {
+        self.answer(now, request, Message::response_to(&request.message, status));
+    }
+
+    fn answer(&mut self, now: Now, request: &Request, mut response: Message) {
+        response.headers.tag_to(&self.stray_tag(request));
+        if request.method == Method::Invite {
+            self.exchanges.open_invite(request, None);
+            self.exchanges.respond(now.mono, &request.key, &response);
+        } else {
+            self.exchanges.answer(now.mono, request, &response);
+        }
+    }
+
+    /// Asks for a password without remembering that: who asks again is answered again.
+    fn challenge(&mut self, request: &Request, mut response: Message) {
+        response.headers.tag_to(&self.stray_tag(request));
+        self.exchanges.send(request.back, response.to_bytes());
+    }
+
+    /// A To tag where there is no dialog: the same for every repeat, and no leg's.
+    fn stray_tag(&self, request: &Request) -> String {
+        format!("s{:016x}", ids::stray(request))
+    }
+
+    fn uuid_v4(&mut self) -> Uuid {
+        use rand::RngExt;
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
+    }
+}
+
+/// Somebody behind a trunk, as its From says.
+fn behind(trunk: &TrunkName, request: &Request) -> Party {
+    let number = request.from.uri().user_text().unwrap_or_default();
+    let name = request.from.display_name().map(Into::into);
+    Party { number: number.into(), name, identity: Identity::Trunk { trunk: trunk.clone() } }
+}
