@@ -17,6 +17,10 @@ mod users;
 
 use std::process::ExitCode;
 
+/// Calls are set up by several threads and ended by others; glibc's arenas pay for that on every message.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }
