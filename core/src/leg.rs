@@ -12,6 +12,7 @@
 //! * Whatever ends it here is said to the far end, unless the far end said it first.
 //! * A leg that was never answered is never watched for silence.
 
+mod input;
 mod media;
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::party::{Party, Target};
 use crate::ports::{Dial, Signal};
 use crate::time::{Now, Timestamp};
 use crate::track::TrackInput;
+
+pub use input::{LegInput, LegKind};
 
 /// Longest time a leg may ring unless configured otherwise. Above most carriers' 60 s voicemail hand-over.
 pub const RING_TIMEOUT: Duration = Duration::from_secs(90);
@@ -95,67 +98,6 @@ enum State {
     Ended,
 }
 
-/// What can happen to a leg.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LegInput {
-    /// Begin. First input, from whoever opened it.
-    Start,
-
-    /// The call: let the caller hear ringing.
-    Ring,
-    /// The call: let the caller hear what this side of the callee sends before the answer.
-    Progress(Arc<MediaDescription>),
-    /// The call: accept the caller, given what the callee answered.
-    Answer(Arc<MediaDescription>),
-    /// The call: exchange media with that leg from now on.
-    Bridge(LegId),
-    /// The call: it is over.
-    HangUp(Cause),
-
-    /// The edge: the far end rings.
-    Ringing,
-    /// The edge: the far end sends media before the answer.
-    EarlyMedia(Arc<MediaDescription>),
-    /// The edge: the far end answered.
-    Answered(Arc<MediaDescription>),
-    /// The edge: the caller's answer to our offer came with its ACK.
-    Completed(Arc<MediaDescription>),
-    /// The edge: our INVITE was refused.
-    Refused {
-        /// What that means.
-        cause: Cause,
-        /// The final response, when there was one.
-        status: Option<SipStatus>,
-    },
-    /// The edge: the caller gave up; its INVITE has been answered already.
-    Cancelled,
-    /// The edge: the far end hung up.
-    HungUp(Cause),
-    /// The edge: the far end does not answer any more.
-    Broken(Cause),
-
-    /// The pool: this is our port pair.
-    MediaReady(LocalMedia),
-    /// The pool: something on the wire.
-    Media(MediaNews),
-    /// The track ended by itself.
-    TrackLost,
-
-    /// From the shell.
-    Notice(Notice<LegEffect, LegKind>),
-}
-
-/// Kinds of inputs: what a lost one means.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LegKind {
-    /// Without it the leg cannot go on: it ends, and says so to the far end.
-    Vital,
-    /// The far end is gone already.
-    Final,
-    /// Nobody misses it.
-    Passing,
-}
-
 /// What a leg wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LegEffect {
@@ -191,12 +133,6 @@ pub enum LegNews {
         /// The SIP status that ended it, when one did.
         status: Option<SipStatus>,
     },
-}
-
-impl From<Notice<LegEffect, LegKind>> for LegInput {
-    fn from(notice: Notice<LegEffect, LegKind>) -> Self {
-        Self::Notice(notice)
-    }
 }
 
 impl Leg {
@@ -415,54 +351,7 @@ impl Machine for Leg {
     }
 
     fn kind(input: &LegInput) -> LegKind {
-        match input {
-            LegInput::Start
-            | LegInput::Answer(_)
-            | LegInput::Bridge(_)
-            | LegInput::HangUp(_)
-            | LegInput::Answered(_)
-            | LegInput::Completed(_)
-            | LegInput::MediaReady(_)
-            | LegInput::Media(MediaNews::Silent | MediaNews::Broken)
-            | LegInput::TrackLost
-            | LegInput::Notice(Notice::Refused { .. }) => LegKind::Vital,
-            LegInput::Refused { .. } | LegInput::Cancelled | LegInput::HungUp(_) | LegInput::Broken(_) => {
-                LegKind::Final
-            }
-            LegInput::Ring
-            | LegInput::Progress(_)
-            | LegInput::Ringing
-            | LegInput::EarlyMedia(_)
-            | LegInput::Media(MediaNews::Digit { .. })
-            | LegInput::Notice(Notice::Tick | Notice::Recovered { .. } | Notice::GivenUp) => LegKind::Passing,
-        }
-    }
-}
-
-impl LegInput {
-    /// Its name, for [`Rejected`] and logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Ring => "ring",
-            Self::Progress(_) => "progress",
-            Self::Answer(_) => "answer",
-            Self::Bridge(_) => "bridge",
-            Self::HangUp(_) => "hang_up",
-            Self::Ringing => "ringing",
-            Self::EarlyMedia(_) => "early_media",
-            Self::Answered(_) => "answered",
-            Self::Completed(_) => "completed",
-            Self::Refused { .. } => "refused",
-            Self::Cancelled => "cancelled",
-            Self::HungUp(_) => "hung_up",
-            Self::Broken(_) => "broken",
-            Self::MediaReady(_) => "media_ready",
-            Self::Media(_) => "media",
-            Self::TrackLost => "track_lost",
-            Self::Notice(_) => "notice",
-        }
+        input.kind()
     }
 }
 

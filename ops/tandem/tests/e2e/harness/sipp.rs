@@ -91,7 +91,8 @@ impl Sipp {
 
     fn start(scratch: &Scratch, role: &str, address: SocketAddr, arguments: &[String]) -> Self {
         let folder = scratch.folder(&format!("sipp-{role}-{}", address.port()));
-        let media = ports::block(4);
+        // It binds sound at the first, video at the fifth, each with its RTCP, and ends when it cannot.
+        let media = ports::block(8);
         let mut command = Command::new("sipp");
         command.current_dir(&folder).args(["-nostdin", "-trace_stat", "-fd", "1", "-trace_err"]);
         command.args(["-i", &address.ip().to_string(), "-p", &address.port().to_string(), "-mp", &media.to_string()]);
