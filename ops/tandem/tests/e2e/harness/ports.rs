@@ -1,22 +1,22 @@
 //! Free loopback ports. What is given out here is not given out again, and is below the kernel's own range.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-const FIRST: u16 = 12_000;
-const LAST: u16 = 32_000;
+const FIRST: u32 = 12_000;
+const SPAN: u32 = 20_000;
 
-static NEXT: AtomicU16 = AtomicU16::new(0);
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The first of `count` ports in a row, even, all of them free over UDP and TCP.
+/// The first of `count` ports in a row, even, all of them free over UDP and TCP. Each is given out once a round, and a
+/// round is longer than any two tests that run at the same time.
 pub fn block(count: u16) -> u16 {
-    let count = count.next_multiple_of(2);
-    for _ in 0..LAST {
-        let first = start() + NEXT.fetch_add(count, Relaxed) % (LAST - FIRST - count);
-        let first = FIRST + (first - FIRST) % (LAST - FIRST - count);
-        let first = first.next_multiple_of(2);
-        if (first..first + count).all(is_free) {
-            return first;
+    let count = u32::from(count).next_multiple_of(2);
+    for _ in 0..SPAN {
+        let place = (start() + NEXT.fetch_add(count, Relaxed)) % SPAN;
+        let ports = FIRST + place..FIRST + place + count;
+        if place + count <= SPAN && ports.clone().all(is_free) {
+            return u16::try_from(ports.start).unwrap();
         }
     }
     panic!("no {count} free ports in a row");
@@ -28,12 +28,11 @@ pub fn address() -> SocketAddr {
 }
 
 /// Test processes that run at the same time begin at different ends.
-fn start() -> u16 {
-    let share = u16::try_from(std::process::id() % 8).unwrap();
-    FIRST + share * ((LAST - FIRST) / 8)
+fn start() -> u32 {
+    std::process::id() % 8 * (SPAN / 8)
 }
 
-fn is_free(port: u16) -> bool {
-    let address = (Ipv4Addr::LOCALHOST, port);
+fn is_free(port: u32) -> bool {
+    let address = (Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap());
     UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
 }
