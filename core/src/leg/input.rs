@@ -76,7 +76,7 @@ impl From<Notice<LegEffect, LegKind>> for LegInput {
 }
 
 impl LegInput {
-    /// Its name, for [`Rejected`] and logs.
+    /// Its name, for [`Rejected`](crate::machine::Rejected) and logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
