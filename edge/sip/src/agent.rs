@@ -9,6 +9,7 @@
 //! # Invariants
 //! * A signal's stamp is taken once; a repeat does nothing.
 //! * A released agent ends whatever is still alive with its far end, and is forgotten when that is done.
+//! * The same goes for one whose code broke; that is forgotten only when its leg was told, too.
 
 mod invited;
 mod inviting;
@@ -61,6 +62,7 @@ pub(crate) struct Agent {
     /// Number of the last signal taken.
     heard: Option<u64>,
     is_released: bool,
+    is_broken: bool,
     /// What the leg could not take yet.
     news: VecDeque<LegInput>,
     retry: Option<Timestamp>,
@@ -87,12 +89,26 @@ enum State {
 impl Agent {
     fn new(leg: LegId, context: Context, peer: Peer, state: State) -> Self {
         let (news, heard, retry) = (VecDeque::new(), None, None);
-        Self { leg, context, peer, state, heard, is_released: false, news, retry }
+        Self { leg, context, peer, state, heard, is_released: false, is_broken: false, news, retry }
+    }
+
+    /// Of a leg that has no way to anybody yet: all it can do is to tell that.
+    pub(crate) fn unborn(leg: LegId, context: Context, number: u64) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let flow = Flow { transport: Transport::Udp, local: nowhere, remote: nowhere, connection: 0 };
+        let peer = Peer { flow, is_symmetric: true, is_trunk: false };
+        Self { heard: Some(number), ..Self::new(leg, context, peer, State::Over) }
     }
 
     /// Whether nothing is left to do for anybody.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_released && matches!(self.state, State::Over)
+        let needs_nobody = self.is_released || self.is_broken && self.news.is_empty();
+        needs_nobody && matches!(self.state, State::Over)
+    }
+
+    /// Whether its code broke before.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// What its leg wants said. [`Signal::Invite`] is not for here.
@@ -115,6 +131,33 @@ impl Agent {
         self.is_released = true;
         self.news.clear();
         self.part(desk, Cause::Normal);
+    }
+
+    /// Its code broke, with a response to `heard` in hand: tells the leg and ends whatever is alive.
+    pub(crate) fn break_off(&mut self, desk: &mut Desk<'_>, cause: Cause, heard: Option<ClientKey>) {
+        self.tell(desk, LegInput::Broken(cause));
+        self.is_broken = true;
+        self.part(desk, cause);
+        if let State::Inviting(it) = &self.state
+            && Some(it.key) == heard
+        {
+            // The sign that a CANCEL waits for is what broke the code.
+            self.send_cancel(desk);
+        }
+    }
+
+    /// Its code broke again: ends at once, and waits for nobody but its leg.
+    pub(crate) fn forsake(&mut self, desk: &mut Desk<'_>, cause: Cause) {
+        self.is_broken = true;
+        if self.retry.is_none() {
+            self.news.clear();
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Invited(it) => desk.exchanges.forget(it.key()),
+            State::Inviting(it) => desk.exchanges.forsake(desk.now.mono, it.key, cause),
+            State::Talking(mut it) => self.send_bye(desk, &mut it.dialog, cause),
+            State::Over => {}
+        }
     }
 
     /// Ends it from our side, in the way that its state wants.
@@ -180,8 +223,8 @@ impl Agent {
     }
 
     /// Tells the leg, in order; what it has no room for is offered again.
-    fn tell(&mut self, desk: &mut Desk<'_>, input: LegInput) {
-        if !self.is_released {
+    pub(crate) fn tell(&mut self, desk: &mut Desk<'_>, input: LegInput) {
+        if !(self.is_released || self.is_broken) {
             self.news.push_back(input);
             if self.retry.is_none() {
                 self.offer_news(desk);
@@ -205,6 +248,14 @@ impl Agent {
     fn refuse(&self, desk: &mut Desk<'_>, request: &Request, status: u16) {
         let response = Message::response_to(&request.message, status);
         finish(desk, request, &response);
+    }
+
+    /// A refresh was accepted: a phone is where that came from, on another connection or behind a new port of its NAT. A
+    /// trunk stays where the configuration has it.
+    fn follow(&mut self, request: &Request) {
+        if !self.peer.is_trunk {
+            self.peer = Peer { flow: request.flow, is_symmetric: request.is_symmetric, is_trunk: false };
+        }
     }
 
     fn via(&self, desk: &Desk<'_>, flow: Flow) -> Via {

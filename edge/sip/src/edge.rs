@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::addresses::Addresses;
-use crate::config::SipConfig;
+use crate::config::{BadConfig, SipConfig};
 use crate::digest::Digest;
 use crate::exchange::Transmit;
 use crate::framing::is_keep_alive;
@@ -64,6 +64,17 @@ pub struct Deps {
     pub node: NodeId,
 }
 
+/// Why there is no border.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A value is out of its range.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// An address cannot be bound.
+    #[error("sip.udp or sip.tcp cannot be bound")]
+    Bind(#[from] io::Error),
+}
+
 /// The SIP border. Clones are the same border.
 #[derive(Clone)]
 pub struct Sip(Arc<Border>);
@@ -82,8 +93,9 @@ impl Sip {
     /// Binds all sockets. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// An address cannot be bound.
-    pub fn new(config: SipConfig, deps: Deps) -> io::Result<Self> {
+    /// A value is out of its range, or an address cannot be bound.
+    pub fn new(config: SipConfig, deps: Deps) -> Result<Self, SetupError> {
+        config.check()?;
         let Deps { calls, accounts, registrar, metrics, clock, tenant, node } = deps;
         let buffer = config.limits.receive_buffer;
         let udp: Vec<UdpEnd> = config.udp.iter().map(|it| UdpEnd::bind(*it, buffer)).collect::<io::Result<_>>()?;
@@ -264,11 +276,15 @@ impl Receiver for Border {
         admission == Admission::Granted
     }
 
-    fn receive(&self, flow: Flow, message: Message) {
+    fn receive(&self, flow: Flow, message: Box<Message>) -> Result<(), Box<Message>> {
         let place = place_of_call_id(message.headers.call_id().map_or(&[], Bytes::as_ref), self.shards.len());
-        let Some((inbox, _)) = self.shards.get(place) else { return };
-        if inbox.push_message(Input::Framed(flow, Box::new(message))).is_err() {
-            self.shared.metrics.count(Counter::SipOverload);
+        let Some((inbox, _)) = self.shards.get(place) else { return Ok(()) };
+        match inbox.push_message(Input::Framed(flow, message)) {
+            Err(Input::Framed(_, message)) => {
+                self.shared.metrics.count(Counter::SipOverload);
+                Err(message)
+            }
+            _ => Ok(()),
         }
     }
 

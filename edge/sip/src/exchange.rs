@@ -5,14 +5,17 @@
 //! * Every deadline of a machine has an alarm at or before it.
 
 mod branch;
+mod filed;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 pub(crate) use branch::ClientKey;
 use bytes::Bytes;
+use filed::{Answers, ClientMachine, ClientSide, ServerMachine, ServerSide, Twin, twin};
 use rand::Rng;
 use smallvec::SmallVec;
+use tandem_core::cause::Cause;
 use tandem_core::id::LegId;
 use tandem_core::location::{Flow, Transport};
 use tandem_core::time::Timestamp;
@@ -22,6 +25,9 @@ use crate::header::Name;
 use crate::message::{Message, Method};
 use crate::request::Request;
 use crate::transaction::{Client, Due, Heard, InviteClient, InviteServer, Server, ServerKey};
+
+/// Devices behind one INVITE of ours whose acceptances are looked at. A callee that makes up more is ignored.
+const FORKS: usize = 8;
 
 /// Something to send.
 #[derive(Clone, Debug)]
@@ -65,39 +71,6 @@ pub(crate) struct Exchanges {
     repeats: u64,
 }
 
-/// From tag, Call-ID and number of an INVITE.
-type Twin = (Bytes, Bytes, u32);
-
-struct ServerSide {
-    machine: ServerMachine,
-    back: Flow,
-    owner: Option<LegId>,
-}
-
-enum ServerMachine {
-    Invite(InviteServer, Twin),
-    Other(Server),
-}
-
-struct ClientSide {
-    machine: ClientMachine,
-    flow: Flow,
-    owner: Option<LegId>,
-}
-
-enum ClientMachine {
-    Invite(InviteClient, Answers),
-    Other(Client),
-}
-
-/// What an INVITE of ours needs to answer its responses by itself.
-struct Answers {
-    /// What the ACK of a refusal is made of, until there is a final response.
-    invite: Option<Box<Message>>,
-    /// The ACK of each acceptance, by the To tag: more than one device may accept.
-    acks: SmallVec<[(Bytes, Flow, Bytes); 1]>,
-}
-
 impl Exchanges {
     /// A request came: whether it is a repeat, which then has been dealt with.
     pub(crate) fn absorb(&mut self, request: &Request) -> bool {
@@ -116,17 +89,20 @@ impl Exchanges {
     pub(crate) fn acknowledge(&mut self, now: Timestamp, request: &Request) -> bool {
         let Some(side) = self.servers.get_mut(&request.key) else { return false };
         let ServerMachine::Invite(machine, _) = &mut side.machine else { return false };
+        let before = machine.next_deadline();
         let is_ours = machine.acknowledge(now);
-        let deadline = machine.next_deadline();
+        let deadline = machine.next_deadline().filter(|it| Some(*it) != before);
         self.arm(deadline, Alarm::Server(request.key.clone()));
         is_ours
     }
 
-    /// Opens the transaction of an INVITE.
+    /// Opens the transaction of an INVITE. It has an owner if it was let in.
     pub(crate) fn open_invite(&mut self, request: &Request, owner: Option<LegId>) {
         let machine = InviteServer::new(request.flow.transport == Transport::Tcp);
-        let machine = ServerMachine::Invite(machine, twin(request));
-        self.twins.insert(twin(request), request.key.clone());
+        // What is refused is no call that another could come upon.
+        let twin = owner.map(|_| twin(request));
+        self.twins.extend(twin.iter().map(|twin| (twin.clone(), request.key.clone())));
+        let machine = ServerMachine::Invite(machine, twin);
         self.servers.insert(request.key.clone(), ServerSide { machine, back: request.back, owner });
     }
 
@@ -210,6 +186,7 @@ impl Exchanges {
     pub(crate) fn hear(&mut self, now: Timestamp, key: ClientKey, response: &Message) -> Option<Option<LegId>> {
         let side = self.clients.get_mut(&key)?;
         let status = response.status()?;
+        let before = side.next_deadline();
         let heard = match &mut side.machine {
             ClientMachine::Invite(machine, answers) => {
                 let invite = answers.invite.as_ref();
@@ -225,12 +202,16 @@ impl Exchanges {
                     self.repeats += 1;
                     return None;
                 }
+                if answers.acks.len() >= FORKS {
+                    return None;
+                }
                 heard
             }
             ClientMachine::Other(machine) => machine.hear(now, status),
         };
         let (flow, owner, deadline) = (side.flow, side.owner, side.next_deadline());
-        self.arm(deadline, Alarm::Client(key));
+        // Else the far end could pile alarms up.
+        self.arm(deadline.filter(|it| Some(*it) != before), Alarm::Client(key));
         let (bytes, is_news) = match heard {
             Heard::New => (None, true),
             Heard::Refused(ack) => (Some(ack), true),
@@ -265,6 +246,20 @@ impl Exchanges {
         self.clients.remove(&key)?.owner
     }
 
+    /// Whose a request of ours is.
+    pub(crate) fn owner(&self, key: ClientKey) -> Option<LegId> {
+        self.clients.get(&key)?.owner
+    }
+
+    /// Gives a request of ours up that nobody will care for any more. An INVITE that rings is cancelled.
+    pub(crate) fn forsake(&mut self, now: Timestamp, key: ClientKey, cause: Cause) {
+        let is_proceeding = self.is_proceeding(key);
+        let Some(ClientSide { machine, flow, .. }) = self.clients.remove(&key) else { return };
+        if let (ClientMachine::Invite(_, Answers { invite: Some(invite), .. }), true) = (machine, is_proceeding) {
+            self.cancel(now, key, &compose::cancel_of(&invite, cause), flow);
+        }
+    }
+
     /// Whether an INVITE came before by another way (RFC 3261, 8.2.2.2).
     pub(crate) fn is_merged(&self, invite: &Request) -> bool {
         self.twins.get(&twin(invite)).is_some_and(|first| *first != invite.key)
@@ -272,7 +267,9 @@ impl Exchanges {
 
     /// Forgets a transaction, whatever its state.
     pub(crate) fn forget(&mut self, key: &ServerKey) {
-        if let Some(ServerSide { machine: ServerMachine::Invite(_, twin), .. }) = self.servers.remove(key) {
+        if let Some(ServerSide { machine: ServerMachine::Invite(_, Some(twin)), .. }) = self.servers.remove(key)
+            && self.twins.get(&twin) == Some(key)
+        {
             self.twins.remove(&twin);
         }
     }
@@ -358,6 +355,16 @@ impl Exchanges {
         std::mem::take(&mut self.repeats)
     }
 
+    #[cfg(test)]
+    pub(crate) fn alarms(&self) -> usize {
+        self.alarms.len()
+    }
+
+    /// How many requests of others are remembered.
+    pub(crate) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
     /// How many transactions there are.
     pub(crate) fn len(&self) -> usize {
         self.servers.len() + self.clients.len()
@@ -375,18 +382,4 @@ pub(crate) enum Rung {
     Agent(LegId),
     /// A request of an agent was not answered.
     TimedOut(LegId, ClientKey),
-}
-
-fn twin(invite: &Request) -> Twin {
-    let copy = Bytes::copy_from_slice;
-    (copy(invite.remote_tag()), copy(invite.call_id()), invite.cseq)
-}
-
-impl ClientSide {
-    fn next_deadline(&self) -> Option<Timestamp> {
-        match &self.machine {
-            ClientMachine::Invite(machine, _) => machine.next_deadline(),
-            ClientMachine::Other(machine) => machine.next_deadline(),
-        }
-    }
 }

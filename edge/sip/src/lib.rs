@@ -34,5 +34,5 @@ pub mod uri;
 mod world;
 
 pub use config::SipConfig;
-pub use edge::{Clock, Deps, Sip};
+pub use edge::{Clock, Deps, SetupError, Sip};
 pub use registrar::Registrar;

@@ -2,7 +2,9 @@
 //!
 //! # Invariants
 //! * A request changes all that it asks for, or nothing.
-//! * A binding lasts until its device removes it or its time is over; an older request of the same Call-ID changes nothing.
+//! * A binding lasts until its device removes it, its time is over, or the account has too many; an older request of the
+//!   same Call-ID changes nothing.
+//! * The ledger hears of changes to an account in their order: it is told while the account's entry is held.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -65,18 +67,16 @@ impl Registrar {
 
     /// Ends what is over.
     pub fn expire(&self, now: WallTime) {
-        let mut over = Vec::new();
         self.bindings.retain(|_, bound| {
             bound.retain(|binding| {
                 let lasts = binding.expires > now;
                 if !lasts {
-                    over.push(binding.clone());
+                    self.unbound(binding);
                 }
                 lasts
             });
             !bound.is_empty()
         });
-        over.iter().for_each(|binding| self.unbound(binding));
     }
 
     /// Answers a REGISTER of a device that proved to have these credentials.
@@ -108,22 +108,23 @@ impl Registrar {
         let key = (account.tenant.clone(), account.extension.reveal().clone());
         let mut bound = self.bindings.entry(key.clone()).or_default();
         let before = bound.clone();
-        let wishes = match contacts {
+        let wishes: Vec<Wish> = match contacts {
             Contacts::All if request.headers().expires() == Some(0) => before.iter().filter_map(removal).collect(),
             Contacts::All => return Err(Refused::With(400)),
             Contacts::List(contacts) => self.wishes(request, contacts)?,
         };
         let mut after: Vec<Arc<Binding>> = before.iter().filter(|it| it.expires > now).cloned().collect();
+        if wishes.iter().filter(|it| !it.lasts.is_zero()).count() > self.rules.contacts {
+            return Err(Refused::With(403));
+        }
         for wish in wishes {
             grant(&mut after, wish, now, request, account)?;
         }
-        if after.len() > self.rules.contacts {
-            return Err(Refused::With(403));
-        }
+        while after.len() > self.rules.contacts && evict(&mut after, &before) {}
         bound.clone_from(&after);
+        self.note(&before, &after);
         drop(bound);
         self.bindings.remove_if(&key, |_, bound| bound.is_empty());
-        self.note(&before, &after);
         Ok(after)
     }
 
@@ -142,7 +143,7 @@ impl Registrar {
         contacts.into_iter().map(wish).collect()
     }
 
-    /// Tells the ledger what is different now.
+    /// Tells the ledger what is different now. It never waits.
     fn note(&self, before: &[Arc<Binding>], after: &[Arc<Binding>]) {
         let kept: HashSet<&str> = after.iter().map(|it| it.contact.as_str()).collect();
         before.iter().filter(|it| !kept.contains(it.contact.as_str())).for_each(|it| self.unbound(it));
@@ -207,6 +208,24 @@ fn grant(
     Ok(())
 }
 
+/// Makes room for what is new: a phone that makes up another contact at each start never removes the last one. An older
+/// binding of the same device goes first, then the one that would end first. `false`: all of them are new.
+fn evict(bound: &mut Vec<Arc<Binding>>, before: &[Arc<Binding>]) -> bool {
+    let is_old = |binding: &Arc<Binding>| before.iter().any(|it| Arc::ptr_eq(it, binding));
+    let devices: Vec<Vec<u8>> = bound.iter().filter(|it| !is_old(it)).filter_map(instance).collect();
+    let is_other = |binding| instance(binding).is_none_or(|it| !devices.contains(&it));
+    let old = bound.iter().enumerate().filter(|(_, it)| is_old(it));
+    let Some((at, _)) = old.min_by_key(|(_, it)| (is_other(it), it.expires)) else { return false };
+    bound.remove(at);
+    true
+}
+
+/// What a device calls itself, for good (RFC 5626, 4.1).
+fn instance(binding: &Arc<Binding>) -> Option<Vec<u8>> {
+    let contact = NameAddr::parse(&format!("<{}>{}", binding.contact, binding.parameters).into())?;
+    contact.params().value("+sip.instance").map(|it| it.to_vec())
+}
+
 fn removal(binding: &Arc<Binding>) -> Option<Wish> {
     let contact = NameAddr::parse(&format!("<{}>", binding.contact).into())?;
     Some(Wish { contact, lasts: Duration::ZERO })
@@ -245,4 +264,45 @@ fn echo(binding: &Binding, now: WallTime) -> String {
 fn seconds(digits: &[u8]) -> Option<u32> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| std::str::from_utf8(digits).ok()?.parse().ok().or(Some(u32::MAX))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{Ask, X, account, flow};
+    use bytes::Bytes;
+    use dashmap::try_result::TryResult;
+    use parking_lot::Mutex;
+    use std::sync::{OnceLock, Weak};
+    use tandem_core::event::Fact;
+
+    /// Looks whether the account's entry is held when it is told of a change.
+    #[derive(Default)]
+    struct Witness {
+        registrar: OnceLock<Weak<Registrar>>,
+        was_held: Mutex<Vec<bool>>,
+    }
+
+    impl LedgerPort for Witness {
+        fn commit(&self, _: &Fact) {}
+
+        fn bind(&self, _: &BindingChange) {
+            let registrar = self.registrar.get().unwrap().upgrade().unwrap();
+            let key = (Tenant::default_tenant(), String::from("1002"));
+            self.was_held.lock().push(matches!(registrar.bindings.try_get(&key), TryResult::Locked));
+        }
+    }
+
+    #[test]
+    fn the_ledger_is_told_before_anybody_else_can_change_the_same_account() {
+        let witness = Arc::new(Witness::default());
+        let registrar = Arc::new(Registrar::new(Registration::default(), witness.clone(), Arc::default()));
+        witness.registrar.set(Arc::downgrade(&registrar)).unwrap();
+        let text = Ask { method: "REGISTER", ..Ask::default() }.text().replace('\n', "\r\n").replace("\r\r", "\r");
+        let request = Request::new(Message::read(&Bytes::from(text)).unwrap(), flow(X)).unwrap();
+        let now = WallTime(1_700_000_000_000_000);
+        assert_eq!(registrar.register(now, &request, &account("1002")).status(), Some(200));
+        registrar.expire(now + Duration::from_secs(10_000));
+        assert_eq!(*witness.was_held.lock(), [true, true]);
+    }
 }

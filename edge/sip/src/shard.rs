@@ -6,7 +6,8 @@
 //! ```
 //!
 //! # Invariants
-//! * A message that breaks the code that handles it ends its own transaction and leg, and no other.
+//! * A message that breaks the code that handles it ends its own transaction and leg, and no other; both ends of the leg
+//!   are told.
 //! * The shard of a leg is told by its id, that of a message by its Call-ID; they are the same for one dialog.
 
 mod ids;
@@ -22,7 +23,6 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tandem_core::cause::Cause;
 use tandem_core::id::LegId;
-use tandem_core::leg::LegInput;
 use tandem_core::location::{Flow, Transport};
 use tandem_core::machine::Stamp;
 use tandem_core::metric::{Counter, Gauge};
@@ -129,9 +129,11 @@ impl Shard {
     }
 
     fn received(&mut self, now: Now, flow: Flow, message: Message) {
-        self.drill(&message);
         match message.start {
-            Start::Request { .. } => self.request(now, flow, message),
+            Start::Request { .. } => {
+                self.drill(&message);
+                self.request(now, flow, message);
+            }
             Start::Response { .. } => self.response(now, flow, &message),
         }
     }
@@ -158,6 +160,7 @@ impl Shard {
         let key = ClientKey::of_response(response).filter(|key| self.exchanges.knows(*key));
         let Some(key) = key else { return self.shared.metrics.count(Counter::SipUnmatched) };
         self.in_hand.client = Some(key);
+        self.drill(response);
         let Some(owner) = self.exchanges.hear(now.mono, key, response) else { return };
         let Some(leg) = owner else { return };
         if self.agents.contains_key(&leg) {
@@ -166,6 +169,9 @@ impl Shard {
         } else if matches!(response.status(), Some(200..300)) {
             let peer = Peer { flow, is_symmetric: true, is_trunk: false };
             decline_acceptance(&mut self.desk(now), peer, key, response);
+        } else if self.exchanges.is_proceeding(key) {
+            // It would ring for ever.
+            self.exchanges.forsake(now.mono, key, Cause::SignallingLost);
         }
     }
 
@@ -200,10 +206,12 @@ impl Shard {
             return;
         }
         self.in_hand.leg = Some(stamp.from);
+        // If the next lines break or find no way, this one tells the leg.
+        self.agents.insert(stamp.from, Agent::unborn(stamp.from, dial.context.clone(), stamp.number));
         let call_id = ids::call_id_for(&mut self.rng, self.index, self.shared.config.shards);
         match Agent::dial(&mut self.desk(now), dial, call_id, stamp.number) {
             Ok(agent) => drop(self.agents.insert(stamp.from, agent)),
-            Err(news) => drop(self.shared.calls.tell_leg(stamp.from, news)),
+            Err(news) => self.with_agent(now, stamp.from, |agent, desk| agent.tell(desk, news)),
         }
     }
 
@@ -222,23 +230,48 @@ impl Shard {
         Desk { now, shared: &self.shared, exchanges: &mut self.exchanges, rng: &mut self.rng }
     }
 
-    /// The code broke. What was in hand ends; its far end is told so if that can still be done.
+    /// The code broke. What was in hand ends.
     fn broke(&mut self, now: Now) {
         self.shared.metrics.count(Counter::SipPanics);
         let InHand { server, client, leg } = std::mem::take(&mut self.in_hand);
-        server.iter().for_each(|key| self.exchanges.forget(key));
-        if let Some(key) = client {
-            self.exchanges.abandon(key);
+        let asked = || server.as_ref().and_then(|key| self.exchanges.invite(key)?.0);
+        let heard = || client.and_then(|key| self.exchanges.owner(key));
+        if let Some(leg) = leg.or_else(asked).or_else(heard) {
+            self.end(now, leg, client);
         }
-        let Some(leg) = leg else { return };
+        // What still has an agent is ended by that. Nothing else would end the rest.
+        let invite = server.as_ref().and_then(|key| Some((key, self.exchanges.invite(key)?)));
+        if let Some((key, (owner, true))) = invite
+            && !self.has_agent(owner)
+        {
+            self.exchanges.forget(key);
+        }
+        if let Some(key) = client
+            && !self.has_agent(self.exchanges.owner(key))
+        {
+            self.exchanges.forsake(now.mono, key, Cause::SignallingLost);
+        }
+    }
+
+    fn has_agent(&self, leg: Option<LegId>) -> bool {
+        leg.is_some_and(|leg| self.agents.contains_key(&leg))
+    }
+
+    /// Ends a leg whose code broke. Its agent says good-bye in due form; if that breaks too, or the code breaks again
+    /// before the good-bye is over, at once, and what it had is forgotten.
+    fn end(&mut self, now: Now, leg: LegId, heard: Option<ClientKey>) {
         let Some(mut agent) = self.agents.remove(&leg) else { return };
         tracing::error!(leg_id = %leg, "signalling of a leg broke; it ends");
-        let good_bye = || agent.part(&mut self.desk(now), Cause::SignallingLost);
-        if catch_unwind(AssertUnwindSafe(good_bye)).is_err() {
+        let is_first = !agent.is_broken();
+        let cause = Cause::SignallingLost;
+        let good_bye = || agent.break_off(&mut self.desk(now), cause, heard);
+        let is_said = is_first && catch_unwind(AssertUnwindSafe(good_bye)).is_ok();
+        if !is_said && catch_unwind(AssertUnwindSafe(|| agent.forsake(&mut self.desk(now), cause))).is_err() {
             tracing::error!(leg_id = %leg, "its far end could not be told");
         }
-        // A leg that has ended needs no news; one whose inbox is full finds the far end silent.
-        let _ = self.shared.calls.tell_leg(leg, LegInput::Broken(Cause::SignallingLost));
+        if !agent.is_done() {
+            self.agents.insert(leg, agent);
+        }
     }
 
     fn gauge(&mut self) {

@@ -217,7 +217,7 @@ impl World {
     }
 }
 
-fn flow(from: &str) -> Flow {
+pub(crate) fn flow(from: &str) -> Flow {
     Flow { transport: Transport::Udp, local: US.parse().unwrap(), remote: from.parse().unwrap(), connection: 0 }
 }
 
@@ -360,7 +360,7 @@ pub(crate) fn reply(request: &Message, status: u16, at: &str, body: &str) -> Str
     String::from_utf8(response.to_bytes().to_vec()).unwrap()
 }
 
-fn account(number: &str) -> Account {
+pub(crate) fn account(number: &str) -> Account {
     use md5::Digest as _;
     let text = format!("{number}:tandem:{number}");
     let hex = |bytes: &[u8]| bytes.iter().map(|it| format!("{it:02x}")).collect::<String>();

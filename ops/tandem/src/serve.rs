@@ -108,7 +108,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         tenant: Tenant::default_tenant(),
         node,
     };
-    let sip = Sip::new(config.sip.clone(), deps).context("sip.udp or sip.tcp")?;
+    let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Arc::new(Pool::new(config.media.clone(), calls.clone(), metrics.clone())?);
     calls.connect(Outside {
         edge: Arc::new(sip.clone()),

@@ -16,6 +16,7 @@ use crate::dialog::Dialog;
 use crate::header::Name;
 use crate::message::{Message, Method};
 use crate::request::Request;
+use crate::transaction::ServerKey;
 
 /// See the module.
 pub(crate) struct Invited {
@@ -34,6 +35,10 @@ impl Invited {
 
     pub(super) fn is_with(&self, request: &Request) -> bool {
         self.dialog.is_with(request.call_id(), request.remote_tag())
+    }
+
+    pub(super) const fn key(&self) -> &ServerKey {
+        &self.invite.key
     }
 
     fn render(&self, media: &MediaDescription) -> String {
@@ -66,11 +71,14 @@ impl Agent {
     }
 
     pub(super) fn answer(&mut self, desk: &mut Desk<'_>, media: Arc<MediaDescription>) {
-        let State::Invited(it) = std::mem::replace(&mut self.state, State::Over) else { return };
-        let mut response = self.response(desk, &it, 200);
+        // All that may break comes before the state changes: there still is a caller to be told.
+        let State::Invited(it) = &self.state else { return };
+        let mut response = self.response(desk, it, 200);
         response.headers.push(Name::Allow, compose::ALLOW);
         set_description(&mut response, it.render(&media));
-        if desk.exchanges.respond(desk.now.mono, &it.invite.key, &response) {
+        let is_sent = desk.exchanges.respond(desk.now.mono, &it.invite.key, &response);
+        let State::Invited(it) = std::mem::replace(&mut self.state, State::Over) else { return };
+        if is_sent {
             let Invited { invite, dialog, offer, origin } = *it;
             let remote = offer.map(|offer| Arc::new(offer.audio));
             let mut talking = Talking::new(dialog, media, remote, origin);
@@ -80,13 +88,14 @@ impl Agent {
     }
 
     pub(super) fn reject(&mut self, desk: &mut Desk<'_>, cause: Cause) {
-        let State::Invited(it) = std::mem::replace(&mut self.state, State::Over) else { return };
-        let mut response = self.response(desk, &it, cause.refusal().code());
+        let State::Invited(it) = &self.state else { return };
+        let mut response = self.response(desk, it, cause.refusal().code());
         if response.status() == Some(503) {
             response.headers.push(Name::RetryAfter, desk.shared.config.limits.retry_after_s.to_string());
         }
         response.headers.push(Name::Reason, format!("Q.850;cause={}", cause.q850()));
         desk.exchanges.respond(desk.now.mono, &it.invite.key, &response);
+        self.state = State::Over;
     }
 
     /// The caller gave up; the CANCEL has its answer already.
@@ -117,6 +126,7 @@ impl Agent {
             }
             Method::Update if request.message.body.is_empty() => {
                 it.dialog.retarget(request.headers());
+                self.follow(request);
                 self.accept_refresh(desk, request);
             }
             Method::Update => self.refuse(desk, request, 491),

@@ -32,6 +32,8 @@ pub(super) struct Inviting {
     origin: Origin,
     /// What the callee sends before its answer.
     early: Option<Arc<MediaDescription>>,
+    /// The leg knows. However often the callee says it, it is news once.
+    is_ringing: bool,
     cancel: Option<Cancel>,
 }
 
@@ -71,7 +73,7 @@ impl Agent {
         set_description(&mut invite, render_offer(&dial.offer, &origin));
         let key = desk.exchanges.request(desk.now.mono, desk.rng, &mut invite, &via, Some(leg));
         let offer = dial.offer.clone();
-        let inviting = Inviting { key, invite, offer, origin, early: None, cancel: None };
+        let inviting = Inviting { key, invite, offer, origin, early: None, is_ringing: false, cancel: None };
         let mut agent = Self::new(leg, dial.context.clone(), peer, State::Inviting(Box::new(inviting)));
         agent.heard = Some(number);
         Ok(agent)
@@ -88,7 +90,7 @@ impl Agent {
         }
     }
 
-    fn send_cancel(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn send_cancel(&mut self, desk: &mut Desk<'_>) {
         let State::Inviting(it) = &mut self.state else { return };
         let Some(Cancel::Waits(cause)) = it.cancel else { return };
         let until = desk.now.mono + GIVE_UP;
@@ -134,7 +136,9 @@ impl Agent {
         if is_new {
             it.early.clone_from(&early);
         }
-        if matches!(response.status(), Some(180..=182)) {
+        let rings = matches!(response.status(), Some(180..=182)) && !it.is_ringing;
+        it.is_ringing |= rings;
+        if rings {
             self.tell(desk, LegInput::Ringing);
         }
         if let Some(media) = early.filter(|_| is_new) {
@@ -143,10 +147,11 @@ impl Agent {
     }
 
     fn accepted(&mut self, desk: &mut Desk<'_>, response: &Message) {
-        let State::Inviting(it) = std::mem::replace(&mut self.state, State::Over) else { return };
+        // All that reads what the network sent comes first: if it breaks, there still is an INVITE to end.
+        let State::Inviting(it) = &self.state else { return };
         let Some(dialog) = Dialog::with_callee(response, it.invite.uri()) else {
             // Without a tag there is nothing to acknowledge or hang up.
-            return self.tell(desk, LegInput::Refused { cause: Cause::SystemFailure, status: None });
+            return self.refused(desk, Cause::SystemFailure, None);
         };
         let via = self.via(desk, way(self.peer, dialog.next_hop().as_ref()));
         send_ack(desk, &dialog, it.key, &via);
@@ -155,6 +160,7 @@ impl Agent {
             // The answer came with a provisional response, and that was all.
             None => it.early.clone(),
         };
+        let State::Inviting(it) = std::mem::replace(&mut self.state, State::Over) else { return };
         let was_cancelled = it.cancel.is_some();
         let mut talking = Talking::new(dialog, it.offer, media.clone(), it.origin);
         match media {

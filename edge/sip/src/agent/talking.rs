@@ -190,6 +190,7 @@ impl Agent {
         let State::Talking(it) = &mut self.state else { return refuse(481) };
         let Refresh::Same(text) = it.refresh(request) else { return refuse(488) };
         it.dialog.retarget(request.headers());
+        self.follow(request);
         let mut response = refuse(200);
         response.headers.copy(&Name::RecordRoute, request.headers());
         response.headers.push(Name::Allow, compose::ALLOW);

@@ -44,6 +44,12 @@ impl Shard {
             Method::Ack => self.ack(now, &request),
             _ if self.exchanges.absorb(&request) => {}
             Method::Cancel => self.cancel(now, &request),
+            // What ends a call makes room, as a CANCEL does: both are let in even where there is none.
+            Method::Bye => self.fresh(now, request),
+            _ if !self.has_room() => {
+                self.shared.metrics.count(Counter::SipOverload);
+                self.answer_once(&request, self.unavailable(&request));
+            }
             _ => self.fresh(now, request),
         }
     }
@@ -64,7 +70,7 @@ impl Shard {
     /// Only an INVITE that waits can be cancelled; whatever it is, the CANCEL itself is answered (RFC 3261, 9.2).
     fn cancel(&mut self, now: Now, request: &Request) {
         let invite = request.cancelled_key().and_then(|key| self.exchanges.invite(&key));
-        let Some((owner, is_proceeding)) = invite else { return self.reply(now, request, 481) };
+        let Some((owner, is_proceeding)) = invite else { return self.refuse(now, request, 481) };
         let mut response = Message::response_to(&request.message, 200);
         owner.iter().for_each(|leg| response.headers.tag_to(&compose::tag_of(*leg)));
         self.answer(now, request, response);
@@ -76,7 +82,7 @@ impl Shard {
     /// A request that is no repeat.
     fn fresh(&mut self, now: Now, request: Request) {
         if let Some(refusal) = front::refuse_unknown(&request) {
-            return self.answer(now, &request, refusal);
+            return self.answer_anybody(now, &request, refusal);
         }
         if let Some(tag) = request.to_tag() {
             return self.in_dialog(now, &request, compose::leg_of(tag));
@@ -84,8 +90,8 @@ impl Shard {
         match request.method {
             Method::Invite => self.invite(now, request),
             Method::Register => self.register(now, &request),
-            Method::Bye => self.reply(now, &request, 481),
-            _ => self.answer(now, &request, front::answer_of_endpoint(&request)),
+            Method::Bye => self.refuse(now, &request, 481),
+            _ => self.answer_anybody(now, &request, front::answer_of_endpoint(&request)),
         }
     }
 
@@ -95,23 +101,23 @@ impl Shard {
             self.with_agent(now, leg, |agent, desk| is_known = agent.request(desk, request));
         }
         if !is_known {
-            self.reply(now, request, 481);
+            self.refuse(now, request, 481);
         }
     }
 
     fn register(&mut self, now: Now, request: &Request) {
         if let Some(refusal) = front::refuse_extensions(request) {
-            return self.answer(now, request, refusal);
+            return self.answer_anybody(now, request, refusal);
         }
         if !self.shared.serves(&request.uri) {
-            return self.reply(now, request, 404);
+            return self.refuse(now, request, 404);
         }
         match auth::authenticate(&self.shared, now, request) {
             Ok(account) => {
                 let response = self.shared.registrar.register(now.wall, request, &account);
                 self.answer(now, request, response);
             }
-            Err(refusal) => self.challenge(request, *refusal),
+            Err(challenge) => self.answer_once(request, *challenge),
         }
     }
 
@@ -125,11 +131,11 @@ impl Shard {
             _ => front::refuse_extensions(&request),
         };
         if let Some(refusal) = refusal {
-            return self.answer(now, &request, refusal);
+            return self.answer_anybody(now, &request, refusal);
         }
         let caller = match self.caller(now, &request) {
             Ok(caller) => caller,
-            Err(challenge) => return self.challenge(&request, *challenge),
+            Err(challenge) => return self.answer_once(&request, *challenge),
         };
         match self.offer(&request) {
             Ok(offer) => self.let_in(now, request, caller, offer, hops.saturating_sub(1)),
@@ -214,9 +220,19 @@ impl Shard {
         response
     }
 
-    /// Sends a final response to a request outside dialogs.
+    /// Whether one more transaction may be remembered.
+    fn has_room(&self) -> bool {
+        self.exchanges.servers() < self.shared.config.limits.transactions / self.shared.config.shards.max(1)
+    }
+
+    /// Sends a final response to a request outside dialogs, from somebody we know.
     fn reply(&mut self, now: Now, request: &Request, status: u16) {
         self.answer(now, request, Message::response_to(&request.message, status));
+    }
+
+    /// The same to somebody who may be a stranger.
+    fn refuse(&mut self, now: Now, request: &Request, status: u16) {
+        self.answer_anybody(now, request, Message::response_to(&request.message, status));
     }
 
     fn answer(&mut self, now: Now, request: &Request, mut response: Message) {
@@ -229,8 +245,18 @@ impl Shard {
         }
     }
 
-    /// Asks for a password without remembering that: who asks again is answered again.
-    fn challenge(&mut self, request: &Request, mut response: Message) {
+    /// Answers a request whose sender proved nothing. Only a trunk's is remembered: a forged one would have us repeat
+    /// the answer to a victim, and many would fill the memory.
+    fn answer_anybody(&mut self, now: Now, request: &Request, response: Message) {
+        if self.has_room() && self.shared.trunk_of(request.flow.remote.ip()).is_some() {
+            self.answer(now, request, response);
+        } else {
+            self.answer_once(request, response);
+        }
+    }
+
+    /// Answers without remembering that: who asks again is answered again, and the same.
+    fn answer_once(&mut self, request: &Request, mut response: Message) {
         response.headers.tag_to(&self.stray_tag(request));
         self.exchanges.send(request.back, response.to_bytes());
     }

@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! * A connection that reads too slowly, or sends half a message and stops, is closed; nobody else waits for it.
+//! * What came whole is taken or ends the connection: on a stream nobody says it again.
 //! * Connections belong to the table, not to the task that accepted them.
 
 use std::io;
@@ -38,13 +39,16 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Pause after an error of accept: no descriptors left, most likely.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How soon a message that found no room is offered again. Meanwhile nothing is read: that slows its sender down.
+const OFFER: Duration = Duration::from_millis(20);
+
 /// What a connection does with what it reads.
 pub(crate) trait Receiver: Send + Sync + 'static {
     /// Whether a message from there may be read.
     fn admits(&self, source: IpAddr) -> bool;
 
-    /// A message.
-    fn receive(&self, flow: Flow, message: Message);
+    /// A message. It is given back when there is no room for it.
+    fn receive(&self, flow: Flow, message: Box<Message>) -> Result<(), Box<Message>>;
 
     /// What is no proper message, and its answer.
     fn refuse(&self, flow: Flow, malformed: &Malformed) -> Option<Bytes>;
@@ -162,7 +166,7 @@ async fn read(seat: &Seat, mut stream: OwnedReadHalf, receiver: &impl Receiver) 
         let mut is_progress = false;
         while let Some(frame) = framer.next_frame() {
             is_progress = true;
-            if let Some(farewell) = take(seat, frame, receiver) {
+            if let Some(farewell) = take(seat, frame, receiver).await {
                 return farewell;
             }
         }
@@ -175,18 +179,31 @@ async fn read(seat: &Seat, mut stream: OwnedReadHalf, receiver: &impl Receiver) 
 }
 
 /// Deals with one frame. `Some`: it was the last one, and this is to be said.
-fn take(seat: &Seat, frame: Frame, receiver: &impl Receiver) -> Option<Option<Bytes>> {
+async fn take(seat: &Seat, frame: Frame, receiver: &impl Receiver) -> Option<Option<Bytes>> {
     let Seat { table, flow } = seat;
     match frame {
         Frame::Ping => _ = table.send(flow, &Bytes::from_static(PONG)),
-        Frame::Message(message) if receiver.admits(flow.remote.ip()) => receiver.receive(*flow, message),
-        Frame::Message(_) => {}
+        Frame::Message(message) => {
+            let offer = timeout(table.limits.message_timeout, offer(flow, Box::new(message), receiver));
+            return offer.await.is_err().then_some(None);
+        }
         Frame::Malformed(malformed) => {
             receiver.refuse(*flow, &malformed).iter().for_each(|answer| _ = table.send(flow, answer));
         }
         Frame::Fatal(malformed) => return Some(receiver.refuse(*flow, &malformed)),
     }
     None
+}
+
+/// Ends when the message was taken.
+async fn offer(flow: &Flow, mut message: Box<Message>, receiver: &impl Receiver) {
+    while !receiver.admits(flow.remote.ip()) {
+        tokio::time::sleep(OFFER).await;
+    }
+    while let Err(back) = receiver.receive(*flow, message) {
+        message = back;
+        tokio::time::sleep(OFFER).await;
+    }
 }
 
 async fn write(

@@ -109,3 +109,40 @@ async fn who_does_not_read_is_cut_off() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_on_a_connection_waits_and_is_answered() {
+    let scarce = |config: &mut tandem_sip::SipConfig| {
+        config.limits.guard.source_rate = 50;
+        config.limits.guard.source_burst = 5;
+        config.limits.queue = 16;
+    };
+    let crowded = |config: &mut tandem_sip::SipConfig| {
+        config.trunk = vec![trunk("127.0.0.0/8")];
+        config.limits.queue = 16;
+    };
+    for (change, count) in [(&scarce as &dyn Fn(&mut tandem_sip::SipConfig), 30), (&crowded, 300)] {
+        let node = Node::start(change);
+        let mut stream = connect(&node, 2).await;
+        let all: String = (0..count).map(|cseq| options(&node, &stream, cseq)).collect();
+        stream.write_all(all.as_bytes()).await.unwrap();
+        let (answers, is_closed) = read_for(&mut stream, Duration::from_secs(2)).await;
+        assert!(!is_closed);
+        let numbers: Vec<_> =
+            answers.lines().filter(|it| it.starts_with("CSeq")).map(|it| header(it, "CSeq:")).collect();
+        assert_eq!(numbers, (0..count).map(|it| format!("{it} OPTIONS")).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_messages_find_no_room_for_long_is_closed() {
+    let node = Node::start(|config| {
+        config.limits.guard.source_rate = 1;
+        config.limits.guard.source_burst = 1;
+    });
+    let mut stream = connect(&node, 2).await;
+    let all: String = (0..3).map(|cseq| options(&node, &stream, cseq)).collect();
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let (answers, is_closed) = read_for(&mut stream, Duration::from_secs(2)).await;
+    assert_eq!((answers.matches("SIP/2.0 200").count(), is_closed), (1, true));
+}

@@ -11,11 +11,11 @@ use crate::header::Name;
 use crate::message::Message;
 use crate::world::{A, Ask, B, Talk, World, X, reply, sdp, tag_of};
 
-fn invite() -> String {
+pub(super) fn invite() -> String {
     Ask { body: &sdp("192.0.2.10"), ..Ask::default() }.text()
 }
 
-fn times(world: &World, line: &str) -> Vec<String> {
+pub(super) fn times(world: &World, line: &str) -> Vec<String> {
     let lines = world.ladder.lines().filter(|it| it.contains(line));
     lines.map(|it| it.split_whitespace().next().unwrap().to_owned()).collect()
 }
@@ -345,6 +345,30 @@ fn an_invite_that_comes_by_two_ways_is_taken_once() {
 }
 
 #[test]
+fn an_invite_that_was_forked_to_two_of_our_numbers_is_two_calls() {
+    let mut world = World::new();
+    world.route("1003", &["192.0.2.30:5060"]);
+    world.send(A, &invite());
+    let fork = Ask { uri: "sip:1003@198.51.100.1", branch: "fork", body: &sdp("192.0.2.10"), ..Ask::default() };
+    world.send(A, &fork.text());
+    assert_eq!(world.switch.0.lock().born.len(), 2);
+    world.send(A, &Ask { branch: "other", ..fork }.text());
+    assert_eq!(world.rest(A), ["100 Trying, INVITE", "100 Trying, INVITE", "482 Loop Detected, INVITE"]);
+}
+
+#[test]
+fn an_invite_that_was_refused_is_no_twin_of_the_next() {
+    let mut world = World::new();
+    world.send(A, &Ask { extra: "Require: foo\n", body: &sdp("192.0.2.10"), ..Ask::default() }.text());
+    assert_eq!(world.status(A), 420);
+    world.send(A, &Ask { branch: "other", body: &sdp("192.0.2.10"), ..Ask::default() }.text());
+    assert_eq!(world.switch.0.lock().born.len(), 1);
+    world.send(A, &Ask { branch: "third", body: &sdp("192.0.2.10"), ..Ask::default() }.text());
+    world.send(A, &Ask { branch: "fourth", body: &sdp("192.0.2.10"), ..Ask::default() }.text());
+    assert_eq!(world.rest(A), ["100 Trying, INVITE", "482 Loop Detected, INVITE", "482 Loop Detected, INVITE"]);
+}
+
+#[test]
 fn a_second_device_that_answers_one_invite_is_hung_up() {
     let mut talk = Talk::new();
     let fork = reply(&talk.ours, 200, "192.0.2.21:5060", &sdp("192.0.2.21")).replace("tag=btag", "tag=fork");
@@ -401,33 +425,6 @@ fn nothing_of_one_side_is_visible_on_the_other() {
     }
     let id = talk.world.switch.0.lock().born[0].context.correlation_id.to_string();
     assert!(to_a.contains(&id) && to_b.contains(&id), "what they share is the call's id");
-}
-
-#[test]
-fn a_message_that_breaks_the_code_ends_its_own_call_and_no_other() {
-    let mut world = World::with(|config| config.break_on = Some(String::from("drill")));
-    world.send(A, &invite());
-    let ours = world.got(B);
-    world.send(B, &reply(&ours, 200, B, &sdp("192.0.2.20")));
-    let answer = world.got(A);
-    world.send(A, &Ask { method: "ACK", branch: "ack", to_tag: &tag_of(&answer), ..Ask::default() }.text());
-    world.rest(A);
-    world.send(A, &Ask { call_id: "drill", branch: "d", body: &sdp("192.0.2.10"), ..Ask::default() }.text());
-    assert_eq!(world.count(Counter::SipPanics), 1);
-    assert!(world.rest(A).is_empty());
-    world.send(A, &Ask { method: "OPTIONS", cseq: 2, branch: "o", to_tag: &tag_of(&answer), ..Ask::default() }.text());
-    assert_eq!(world.status(A), 200, "the other call goes on");
-}
-
-#[test]
-fn a_call_whose_message_breaks_the_code_is_hung_up_on_both_sides() {
-    let mut talk = Talk::new();
-    talk.world.breaks_at("call-a");
-    talk.caller(&Ask { method: "OPTIONS", cseq: 2, branch: "o", ..Ask::default() });
-    assert_eq!(talk.world.count(Counter::SipPanics), 1);
-    assert!(times(&talk.world, "us ──▶ A   BYE").len() == 1 && times(&talk.world, "us ──▶ B   BYE").len() == 1);
-    let lost = talk.world.switch.0.lock().told.iter().any(|(_, it)| *it == LegInput::Broken(Cause::SignallingLost));
-    assert!(lost);
 }
 
 #[test]
@@ -521,4 +518,87 @@ fn a_mutated_message_breaks_nothing() {
 fn a_message_of_ours_reads_back() {
     let talk = Talk::new();
     assert_eq!(Message::read(&talk.ours.to_bytes()).unwrap(), talk.ours);
+}
+
+#[test]
+fn a_refusal_of_a_stranger_is_sent_once_and_not_remembered() {
+    let ask = Ask { from: X, ..Ask::default() };
+    for (text, status) in [
+        (ask.text().replace("Max-Forwards: 70", "Max-Forwards: 0"), 483),
+        (Ask { extra: "Require: foo\n", ..ask }.text(), 420),
+        (Ask { to_tag: "none", ..ask }.text(), 481),
+        (Ask { uri: "urn:service:sos", ..ask }.text(), 416),
+        (Ask { method: "OPTIONS", ..ask }.text(), 200),
+        (Ask { method: "MESSAGE", ..ask }.text(), 405),
+        (Ask { method: "BYE", ..ask }.text(), 481),
+        (Ask { method: "CANCEL", ..ask }.text(), 481),
+    ] {
+        let mut world = World::new();
+        world.send(X, &text);
+        world.send(X, &text);
+        let (first, again) = (world.got(X), world.got(X));
+        assert_eq!((first.status(), &first), (Some(status), &again), "{text}");
+        assert!(world.is_idle(), "{text}");
+        world.pass(Duration::from_secs(40));
+        assert!(world.take(X).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn a_closed_door_is_shown_to_a_stranger_once_and_to_a_trunk_until_it_has_heard() {
+    let mut world = World::new();
+    world.shared.is_door_closed.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.send(X, &Ask { from: X, ..Ask::default() }.text());
+    world.send(A, &Ask { call_id: "other", ..Ask::default() }.text());
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.rest(X), ["503 Service Unavailable, INVITE"]);
+    assert!(world.rest(A).len() > 5);
+}
+
+#[test]
+fn above_the_limit_of_transactions_new_requests_are_refused_and_calls_can_end() {
+    let mut world = World::with(|config| config.limits.transactions = 2);
+    world.send(A, &invite());
+    let ours = world.got(B);
+    world.send(B, &reply(&ours, 200, B, &sdp("192.0.2.20")));
+    let to_tag = tag_of(&world.got(A));
+    world.send(A, &Ask { method: "ACK", branch: "ack", to_tag: &to_tag, ..Ask::default() }.text());
+    for (branch, status) in [("o1", 200), ("o2", 503), ("o3", 503)] {
+        world.send(A, &Ask { method: "OPTIONS", call_id: "other", branch, ..Ask::default() }.text());
+        assert_eq!(world.status(A), status);
+    }
+    world.send(A, &Ask { method: "BYE", cseq: 2, branch: "bye", to_tag: &to_tag, ..Ask::default() }.text());
+    assert_eq!(world.status(A), 200);
+}
+
+#[test]
+fn a_callee_that_says_the_same_on_and_on_is_news_once_and_sets_no_alarms() {
+    let mut world = World::new();
+    world.send(A, &invite());
+    let ours = world.got(B);
+    world.send(B, &reply(&ours, 180, B, ""));
+    let alarms = world.shard.exchanges.alarms();
+    for status in [180, 181, 182, 180] {
+        world.send(B, &reply(&ours, status, B, ""));
+    }
+    assert_eq!((world.switch.told(), world.shard.exchanges.alarms()), (vec!["ringing"], alarms));
+    world.send(B, &reply(&ours, 486, B, ""));
+    let refused = world.shard.exchanges.alarms();
+    for _ in 0..4 {
+        world.send(B, &reply(&ours, 486, B, ""));
+    }
+    assert_eq!(world.shard.exchanges.alarms(), refused);
+    assert_eq!(times(&world, "us ──▶ B   ACK").len(), 5);
+}
+
+#[test]
+fn of_many_devices_that_accept_one_invite_eight_are_heard() {
+    let mut talk = Talk::new();
+    for fork in 0..20 {
+        let text = reply(&talk.ours, 200, B, &sdp("192.0.2.20")).replace("tag=btag", &format!("tag=fork{fork}"));
+        talk.world.send(B, &text);
+    }
+    assert_eq!(times(&talk.world, "us ──▶ B   BYE").len(), 7);
+    talk.world.send(B, &reply(&talk.ours, 200, B, &sdp("192.0.2.20")));
+    assert_eq!(times(&talk.world, "us ──▶ B   ACK").len(), 9, "the first one is acknowledged again");
 }

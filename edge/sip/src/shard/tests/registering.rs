@@ -179,6 +179,34 @@ fn an_account_has_so_many_contacts_and_no_more() {
 }
 
 #[test]
+fn a_phone_that_makes_up_a_new_contact_at_each_start_is_never_locked_out() {
+    let mut device = Device::new();
+    let kept = device.register("Contact: <sip:desk@h>;expires=7200\n", "");
+    assert_eq!(kept.status(), Some(200));
+    for start in 0..20 {
+        let contact = format!("Contact: <sip:{start}@h>;expires={}\n", 3_600 + start);
+        assert_eq!(device.register(&contact, "").status(), Some(200));
+    }
+    assert_eq!((device.bound(), device.world.shared.metrics.gauge(Gauge::Registrations)), (10, 10));
+    let left = contacts(&device.register("", ""));
+    assert!(left[0].starts_with("<sip:desk@h>"), "what lasts longest stays");
+    assert!(left[1].starts_with("<sip:11@h>") && left[9].starts_with("<sip:19@h>"), "{left:?}");
+    let changes = device.world.ledger.0.lock();
+    assert_eq!(changes.iter().filter(|it| matches!(it, BindingChange::Unbound { .. })).count(), 11);
+}
+
+#[test]
+fn an_older_contact_of_the_same_device_makes_room_first() {
+    let mut device = Device::new();
+    let list: String = (0..9).map(|it| format!("Contact: <sip:{it}@h>;expires=100\n")).collect();
+    device.register(&format!("Contact: <sip:old@h>;+sip.instance=\"<urn:uuid:1>\";expires=7200\n{list}"), "");
+    device.register("Contact: <sip:new@h>;+sip.instance=\"<urn:uuid:1>\";expires=60\n", "");
+    let left = contacts(&device.register("", ""));
+    assert_eq!(left.len(), 10);
+    assert!(left.iter().all(|it| !it.contains("old")) && left[9].contains("new"), "{left:?}");
+}
+
+#[test]
 fn contacts_of_other_kinds_are_refused() {
     let mut device = Device::new();
     for contact in ["Contact: <mailto:a@h>\n", "Contact: <sip:a@h>, <tel:+49>\n"] {
@@ -241,4 +269,33 @@ fn a_route_in_a_contact_does_not_steer_our_invite() {
     let invite = world.got(X);
     assert_eq!(invite.uri().unwrap().raw(), "sip:user@example.com");
     assert!(invite.headers.first(&Name::Route).is_none());
+}
+
+#[test]
+fn a_phone_behind_a_new_port_of_its_nat_gets_its_bye_there() {
+    use crate::world::{A, reply, sdp, tag_of};
+    const MOVED: &str = "203.0.113.66:7777";
+    let mut world = World::with_people(&["user"]);
+    tortured(&mut world, include_bytes!("../../../tests/rfc4475/regescrt.dat"), "user");
+    let binding = world.shared.registrar.contacts(&world.shared.tenant, "user").remove(0);
+    world.switch.0.lock().bindings.insert(String::from("1002"), binding);
+    world.send(A, &Ask { body: &sdp("192.0.2.10"), ..Ask::default() }.text());
+    let ours = world.got(X);
+    world.send(X, &reply(&ours, 200, "10.0.0.7:5060", &sdp("203.0.113.66")));
+    let to_tag = tag_of(&world.got(A));
+    world.rest(X);
+    let line = |name| String::from_utf8_lossy(ours.headers.first(&name).unwrap()).into_owned();
+    let update = format!(
+        "UPDATE sip:us@198.51.100.1 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.7;rport;branch=z9hG4bKmoved\nMax-Forwards: 70\n\
+         From: {};tag=btag\nTo: {}\nCall-ID: {}\nCSeq: 1 UPDATE\nContact: <sip:bob@10.0.0.7>\nContent-Length: 0\n\n",
+        line(Name::To),
+        line(Name::From),
+        line(Name::CallId),
+    );
+    world.send(MOVED, &update);
+    assert_eq!(world.status(MOVED), 200);
+    world.send(A, &Ask { method: "ACK", branch: "ack", to_tag: &to_tag, ..Ask::default() }.text());
+    world.send(A, &Ask { method: "BYE", cseq: 2, branch: "bye", to_tag: &to_tag, ..Ask::default() }.text());
+    assert_eq!(world.got(MOVED).method(), Some(&crate::message::Method::Bye));
+    assert!(world.rest(X).is_empty());
 }
