@@ -26,6 +26,7 @@ use tandem_core::cause::Cause;
 use tandem_core::id::{LegId, TrackId};
 use tandem_core::leg::{Birth, Leg, LegInput, Role};
 use tandem_core::machine::Refusal;
+use tandem_core::media::MediaNews;
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort};
 use tandem_core::track::Track;
@@ -157,7 +158,12 @@ impl CallPort for Calls {
     }
 
     fn tell_leg(&self, leg: LegId, input: LegInput) -> Result<(), Refusal> {
-        Ok(self.legs.find(leg).ok_or(Refusal::Gone)?.send(input)?)
+        let leg = self.legs.find(leg).ok_or(Refusal::Gone)?;
+        if let LegInput::Media(MediaNews::Broken | MediaNews::Silent) = input {
+            leg.slot().notify(input); // said once, and it ends the leg
+            return Ok(());
+        }
+        Ok(leg.send(input)?)
     }
 
     /// The leg is told, and ends its track. Above the limit of its inbox: this is said once.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Calls at the same time; one more is refused with `overload`. At least 1, default 10,000.
+    /// Calls at the same time; one more is refused with `overload`. At least 1, default 2,500: what the default range of media ports carries.
     pub max_calls: NonZeroUsize,
     /// Into how many shards the actors of calls, legs and tracks are divided, each under a supervisor of its own.
     /// 1..=255, default: the number of cores.
@@ -23,7 +23,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_calls: NonZeroUsize::new(10_000).unwrap_or(NonZeroUsize::MIN),
+            max_calls: NonZeroUsize::new(2_500).unwrap_or(NonZeroUsize::MIN),
             shards: cores(),
             drain_timeout: Duration::from_secs(30),
         }

@@ -72,6 +72,7 @@ impl Actor for Keeper {
         event: SupervisionEvent,
         all: &mut Vec<Kept>,
     ) -> Result<(), ActorProcessingErr> {
+        let has_failed = matches!(event, SupervisionEvent::ActorFailed(..));
         let (who, why) = match event {
             SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
             SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_default()),
@@ -82,6 +83,8 @@ impl Actor for Keeper {
             kept.actor = None;
             if !kept.member.is_stopping() {
                 self.start_later(&me, n, kept, &why);
+            } else if has_failed {
+                tracing::warn!(service = kept.member.name(), why, "did not stop cleanly");
             }
         }
         Ok(())

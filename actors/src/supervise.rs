@@ -91,7 +91,8 @@ impl<M: Machine> Actor for Supervisor<M> {
         ward: &mut Ward<M>,
     ) -> Result<(), ActorProcessingErr> {
         let (who, why) = match event {
-            SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
+            // Its text may be a panic's, and that may quote what somebody dialled. The panic hook tells where it was.
+            SupervisionEvent::ActorFailed(who, _) => (who, String::from("failed")),
             SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_default()),
             _ => return Ok(()),
         };

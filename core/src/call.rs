@@ -58,6 +58,9 @@ pub struct Call {
     birth: Arc<NewCall>,
     state: State,
     legs: SmallVec<[CallLeg; 2]>,
+    /// When it began, on both clocks: its facts count their time from here, so that a wall clock that is stepped in the
+    /// middle of a call bills nobody for it.
+    began: Now,
     /// The record so far. Behind an `Arc`: it changes five times in a call and is cloned at every input.
     record: Option<Arc<CdrFold>>,
     /// The heaviest of the causes that callees gave so far.
@@ -146,7 +149,8 @@ impl Call {
     /// A call that has not begun.
     #[must_use]
     pub fn new(birth: NewCall) -> Self {
-        Self { birth: Arc::new(birth), state: State::New, legs: SmallVec::new(), record: None, refusal: None }
+        let (began, legs) = Default::default();
+        Self { birth: Arc::new(birth), state: State::New, legs, began, record: None, refusal: None }
     }
 
     /// What it was born with.

@@ -84,7 +84,7 @@ impl Storage {
     pub async fn add_user(&self, new: NewUser<'_>) -> Result<UserId, AccountError> {
         let at = now().date_time();
         let (user_id, device_id) = (UserId::from_uuid(Uuid::now_v7()), DeviceId::from_uuid(Uuid::now_v7()));
-        let digests = digests(&new);
+        let digests = new.digests();
         let tenant = tenant::Model { id: new.tenant.to_string(), created_at: at };
         let user = user::Model {
             id: user_id.to_string(),
@@ -163,10 +163,13 @@ impl Storage {
     }
 }
 
-/// RFC 7616, 3.4.2: `H(user:realm:password)`.
-fn digests(new: &NewUser<'_>) -> Ha1 {
-    let text = format!("{}:{}:{}", new.extension, new.realm, new.password);
-    Ha1 { md5: hex(&Md5::digest(&text)), sha256: hex(&Sha256::digest(&text)) }
+impl NewUser<'_> {
+    /// What is stored of the password (RFC 7616, 3.4.2): `H(user:realm:password)`.
+    #[must_use]
+    pub fn digests(&self) -> Ha1 {
+        let text = format!("{}:{}:{}", self.extension, self.realm, self.password);
+        Ha1 { md5: hex(&Md5::digest(&text)), sha256: hex(&Sha256::digest(&text)) }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -92,16 +92,15 @@ impl Ports<Leg> for Wires {
         }
     }
 
-    fn gone(&self, id: LegId, last: &Leg, exit: Exit) {
+    fn gone(&self, id: LegId, last: &Leg, _: Exit) {
         let Ok(calls) = self.calls() else { return };
         calls.end_track(last.track());
         if let Ok(outside) = calls.outside() {
             outside.edge.release(id);
             outside.media.release(id);
         }
-        if exit == Exit::GivenUp
-            && let Some(call) = calls.calls.find(last.call())
-        {
+        // Its last news may have been what broke a port; a call that has heard it ignores this.
+        if let Some(call) = calls.calls.find(last.call()) {
             call.slot().notify(CallInput::LegLost(id));
         }
     }

@@ -39,7 +39,7 @@ pub(super) struct Inside<M: Machine> {
     budget: Budget,
     steps: u32,
     /// Steps at the last sweep, if something was waiting then.
-    swept: Option<u32>,
+    swept: Option<(u32, Timestamp)>,
 }
 
 struct Pending<E> {
@@ -205,9 +205,14 @@ impl<M: Machine> Inside<M> {
     pub(super) fn is_stuck(&mut self, now: Timestamp, patience: Duration) -> bool {
         let overdue = self.deadline.is_some_and(|at| at + patience < now);
         let waits = overdue || self.backlog() > 0;
-        let steps = waits.then_some(self.steps);
-        let before = std::mem::replace(&mut self.swept, steps);
-        waits && before == steps
+        // By time and not by sweeps: after a pause of the whole process several sweeps come at once.
+        match self.swept.filter(|(steps, _)| waits && *steps == self.steps) {
+            Some((_, since)) => now - since >= patience,
+            None => {
+                self.swept = waits.then_some((self.steps, now));
+                false
+            }
+        }
     }
 
     pub(super) fn charge(&mut self, now: Timestamp, restarts: usize, window: Duration) -> Verdict {

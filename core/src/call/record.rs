@@ -14,6 +14,7 @@ use crate::time::Now;
 impl Call {
     /// The first fact. From here on there is a record to close.
     pub(super) fn begin_record(&mut self, now: Now) -> Effects<CallEffect> {
+        self.began = now;
         let birth = &self.birth;
         let body =
             FactBody::Started { leg_id: birth.leg, caller: birth.caller.clone(), dialled: birth.dialled.clone() };
@@ -58,6 +59,7 @@ impl Call {
         body: FactBody,
     ) -> Fact {
         let (context, call) = (self.birth.context.clone(), self.birth.call);
-        Fact { context, call, number, at: now.wall, caused_by, sdp, body }
+        let at = self.began.wall + (now.mono - self.began.mono);
+        Fact { context, call, number, at, caused_by, sdp, body }
     }
 }

@@ -40,6 +40,17 @@ fn a_call_rings_is_answered_and_billed_from_answer_to_end() {
 }
 
 #[test]
+fn a_wall_clock_that_is_stepped_in_the_middle_of_a_call_bills_nobody_for_it() {
+    for hours in [-2, 2] {
+        let mut world = World::talking();
+        world.now.wall.0 += hours * 3_600_000_000;
+        world.pass(Duration::from_secs(60));
+        world.leg_input(CALLER, LegInput::HungUp(Cause::Normal));
+        assert_eq!(world.record().talk_ms, 60_000, "{hours} h");
+    }
+}
+
+#[test]
 fn the_answer_is_committed_before_the_caller_hears_it() {
     let mut world = World::dialled(&[CALLEE]);
     let mut call = world.call.clone();

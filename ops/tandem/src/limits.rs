@@ -15,6 +15,12 @@ pub(crate) fn check(config: &Config) {
     if files.is_some_and(|files| files < wanted) {
         warn!(files, wanted, "open files limit the number of calls; raise the hard limit (ulimit -Hn)");
     }
+    let ports = config.media.last_port.saturating_sub(config.media.first_port);
+    let pairs = usize::from(ports).div_ceil(2);
+    let calls = config.calls.max_calls.get();
+    if calls > pairs / 2 {
+        warn!(calls, pairs, "calls.max_calls is above what the media ports carry: a call takes two pairs");
+    }
     let is_open = config.sip.udp.iter().chain(&config.sip.tcp).any(|it| !it.ip().is_loopback());
     if is_open && config.media.address.is_loopback() {
         warn!("media.address is loopback: phones on other machines would hear nothing");

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tandem_actors::{Calls, Clock, Group, Node, Outside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
@@ -90,6 +90,9 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     ledger.recover(node).await?;
     if dev {
         users::add_development_accounts(&storage, &config.sip.realm).await?;
+    } else {
+        users::refuse_development_accounts(&storage, &config.sip.realm).await?;
+        ensure!(config.sip.break_on.is_none(), "sip.break_on: only with --dev");
     }
 
     let calls = Calls::new(&config.calls, clock.clone(), metrics.clone());

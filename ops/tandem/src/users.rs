@@ -27,6 +27,22 @@ pub(crate) async fn add_development_accounts(storage: &Storage, realm: &str) -> 
     Ok(())
 }
 
+/// Their passwords are public: whoever finds such a node may call out at its owner's cost.
+///
+/// # Errors
+/// A development account has its development password, or the database does not answer.
+pub(crate) async fn refuse_development_accounts(storage: &Storage, realm: &str) -> Result<()> {
+    let tenant = Tenant::default_tenant();
+    for account in storage.load_accounts().await? {
+        let is_known = DEVELOPMENT.into_iter().any(|(name, extension)| {
+            let known = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm };
+            known.digests() == account.ha1
+        });
+        ensure!(!is_known, "the database has development accounts: use --dev, or another storage.data_dir");
+    }
+    Ok(())
+}
+
 /// Adds one user; the password is a line of standard input.
 ///
 /// # Errors
