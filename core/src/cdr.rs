@@ -137,7 +137,8 @@ impl CdrFold {
         &self.context
     }
 
-    /// The facts that a call still owes when its node died at about `at`: its end, and its record. `node` closes it.
+    /// The facts that a call still owes when its node died at about `at`: its end, that of each leg which was left, and
+    /// its record. `node` closes it.
     #[must_use]
     pub fn close_lost(mut self, at: WallTime, node: NodeId) -> Vec<Fact> {
         let mut owed = Vec::new();
@@ -145,6 +146,14 @@ impl CdrFold {
             let end = self.fact(at, FactBody::Ended { cause: Cause::NodeLost, by: Side::System }, node);
             self.apply(&end);
             owed.push(end);
+        }
+        let open = |leg: &&CdrLeg| leg.ended_at.is_none() && !self.closed;
+        let open: Vec<LegId> = self.legs.iter().filter(open).map(|leg| leg.leg_id).collect();
+        for leg_id in open {
+            let over = FactBody::LegEnded { leg_id, cause: Cause::NodeLost, sip_status: None };
+            let over = self.fact(at, over, node);
+            self.apply(&over);
+            owed.push(over);
         }
         if !self.closed {
             let record = FactBody::CdrClosed(Box::new(self.record(node)));

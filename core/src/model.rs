@@ -168,5 +168,7 @@ proptest! {
         prop_assert_eq!(all.iter().filter(|fact| matches!(fact.body, FactBody::Ended { .. })).count(), 1);
         let numbers: Vec<_> = all.iter().map(|fact| fact.number).collect();
         prop_assert_eq!(numbers, (1..=u32::try_from(all.len()).unwrap()).collect::<Vec<_>>());
+        let FactBody::CdrClosed(record) = &all.last().unwrap().body else { panic!("no record") };
+        prop_assert!(record.legs.iter().all(|leg| leg.ended_at.is_some()));
     }
 }

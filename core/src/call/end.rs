@@ -128,7 +128,22 @@ impl Call {
             return Effects::new();
         }
         self.state = State::Ended;
-        self.commit_record(now).into_iter().collect()
+        let mut out = self.end_legs_left(now);
+        out.extend(self.commit_record(now));
+        out
+    }
+}
+
+impl Call {
+    /// Legs that are not waited for any more: the record leaves none open.
+    fn end_legs_left(&mut self, now: Now) -> Effects<CallEffect> {
+        let mut out = Effects::new();
+        while let Some(leg) = self.legs.iter_mut().find(|leg| !leg.is_over) {
+            leg.is_over = true;
+            let body = FactBody::LegEnded { leg_id: leg.id, cause: Cause::SystemFailure, sip_status: None };
+            out.push(self.commit(now, None, None, body));
+        }
+        out
     }
 }
 

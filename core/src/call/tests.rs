@@ -224,6 +224,7 @@ fn a_given_up_call_hangs_up_and_closes_its_record_at_once() {
     assert_eq!(world.last_said(CALLER), Some(Signal::Bye(Cause::SystemFailure)));
     assert_eq!(world.last_said(CALLEE), Some(Signal::Bye(Cause::SystemFailure)));
     assert_eq!(world.cause(), Cause::SystemFailure);
+    assert!(world.record().legs.iter().all(|leg| leg.ended_at.is_some()), "the record leaves no leg open");
 }
 
 #[test]

@@ -155,7 +155,10 @@ impl<'a> Worker<'a> {
                 Err(_) => {}
             }
         }
-        self.unfinished.push(socket);
+        // The event that named it again is answered by this turn's reads: a flood gets no second helping.
+        if !self.unfinished.contains(&socket) {
+            self.unfinished.push(socket);
+        }
     }
 
     fn owns(&self, found: &BlackBox) -> bool {

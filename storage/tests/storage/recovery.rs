@@ -65,7 +65,10 @@ async fn an_answered_call_without_an_end_gets_exactly_one_record_however_often_i
     assert_eq!((cdr.cause, cdr.ended_by, cdr.answered_at), (Cause::NodeLost, Side::System, Some(at(3))));
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM cdrs").await, ["2"]);
     let facts = third.storage.facts(call_id(1)).await.unwrap();
-    assert_eq!(facts.iter().map(|fact| fact.body.name()).collect::<Vec<_>>()[4..], ["ended", "cdr"]);
+    assert_eq!(
+        facts.iter().map(|fact| fact.body.name()).collect::<Vec<_>>()[4..],
+        ["ended", "leg_ended", "leg_ended", "cdr"]
+    );
     assert_eq!(home.select("SELECT status FROM calls WHERE closed").await, ["completed"; 2]);
 }
 

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_path_of_one_machine_is_found_and_a_part_of_another_path_is_not() {
         let path = |folder: &str| format!("see /{folder}/me/file");
-        let (home, url) = (path("home"), "https://example.org/home/me and a/work/b");
+        let (home, url) = (path("home"), "https://example.org/home/me and a/home/b");
         let found = machine_paths(&tree([("a.md", home.as_str()), ("b.md", url)]));
         assert_eq!(found, [Finding::failure("a.md:1", "a path of one machine")]);
     }
