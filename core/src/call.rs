@@ -103,7 +103,7 @@ pub enum CallInput {
     Routed(Result<Vec<Target>, Cause>),
     /// A leg has news.
     Leg(Stamp<LegId>, LegNews),
-    /// A leg was given up.
+    /// A leg's slot is gone. News only if the leg could not say itself that it ended.
     LegLost(LegId),
     /// The node or an operator ends it.
     End(Cause),

@@ -94,7 +94,7 @@ enum State {
     Preparing { ring_by: Timestamp },
     Dialled { ring_by: Timestamp },
     Ringing { ring_by: Timestamp },
-    Connected { since: Timestamp },
+    Connected,
     Ended,
 }
 
@@ -169,7 +169,7 @@ impl Leg {
             State::Preparing { .. } => "preparing",
             State::Dialled { .. } => "dialled",
             State::Ringing { .. } => "ringing",
-            State::Connected { .. } => "connected",
+            State::Connected => "connected",
             State::Ended => "ended",
         }
     }
@@ -209,8 +209,8 @@ impl Leg {
         smallvec![LegEffect::TellCall(LegNews::Ringing)]
     }
 
-    fn answered(&mut self, now: Now, answer: Arc<MediaDescription>) -> Effects<LegEffect> {
-        self.state = State::Connected { since: now.mono };
+    fn answered(&mut self, answer: Arc<MediaDescription>) -> Effects<LegEffect> {
+        self.state = State::Connected;
         self.remote = Some(answer.clone());
         let mut out = self.carry();
         out.push(LegEffect::Media(MediaCommand::Watch { leg: self.id }));
@@ -220,10 +220,10 @@ impl Leg {
 
     /// Accepts the caller with what the callee answered. With no codec in common the caller is refused, and the call
     /// hears of it.
-    fn accept(&mut self, now: Now, callee: &MediaDescription) -> Effects<LegEffect> {
+    fn accept(&mut self, callee: &MediaDescription) -> Effects<LegEffect> {
         let Some(answer) = self.answer_for(callee) else { return self.end(Cause::Incompatible, None) };
         self.told = Some(answer.clone());
-        self.state = State::Connected { since: now.mono };
+        self.state = State::Connected;
         let mut out = self.carry();
         out.push(LegEffect::Signal(Signal::Answer(answer)));
         out.push(LegEffect::Media(MediaCommand::Watch { leg: self.id }));
@@ -235,7 +235,7 @@ impl Leg {
         let signal = match self.state {
             State::Offered => Some(Signal::Reject(cause)),
             State::Dialled { .. } | State::Ringing { .. } => Some(Signal::Cancel(cause)),
-            State::Connected { .. } => Some(Signal::Bye(cause)),
+            State::Connected => Some(Signal::Bye(cause)),
             State::New | State::Preparing { .. } | State::Ended => None,
         };
         let mut out: Effects<LegEffect> = signal.map(LegEffect::Signal).into_iter().collect();
@@ -292,10 +292,7 @@ impl Leg {
     /// What must hold after every input. The simulator and the property tests use the same.
     pub fn check_invariants(&self) {
         debug_assert!(!self.is_ended() || self.next_deadline().is_none(), "an ended leg arms no timer");
-        debug_assert!(
-            !matches!(self.state, State::Connected { .. }) || self.told.is_some(),
-            "a connected leg has negotiated"
-        );
+        debug_assert!(!matches!(self.state, State::Connected) || self.told.is_some(), "a connected leg has negotiated");
     }
 }
 
@@ -313,17 +310,17 @@ impl Machine for Leg {
             (State::Preparing { ring_by }, LegInput::MediaReady(local)) => self.dial(ring_by, local),
             (State::Offered, LegInput::Ring) => smallvec![LegEffect::Signal(Signal::Ring)],
             (State::Offered, LegInput::Progress(callee)) => self.progress(&callee),
-            (State::Offered, LegInput::Answer(callee)) => self.accept(now, &callee),
+            (State::Offered, LegInput::Answer(callee)) => self.accept(&callee),
             (State::Offered, LegInput::Cancelled) => self.over(Cause::Cancelled, None),
             (State::Dialled { ring_by }, LegInput::Ringing) => self.rings(ring_by),
             (State::Ringing { .. }, LegInput::Ringing) => Effects::new(),
             (State::Dialled { .. } | State::Ringing { .. }, LegInput::EarlyMedia(answer)) => self.early(answer),
-            (State::Dialled { .. } | State::Ringing { .. }, LegInput::Answered(answer)) => self.answered(now, answer),
+            (State::Dialled { .. } | State::Ringing { .. }, LegInput::Answered(answer)) => self.answered(answer),
             (State::Dialled { .. } | State::Ringing { .. }, LegInput::Refused { cause, status }) => {
                 self.over(cause, status)
             }
-            (State::Connected { .. }, LegInput::Completed(answer)) => self.completed(answer),
-            (State::Connected { .. } | State::Offered, LegInput::HungUp(cause)) => self.over(cause, None),
+            (State::Connected, LegInput::Completed(answer)) => self.completed(answer),
+            (State::Connected | State::Offered, LegInput::HungUp(cause)) => self.over(cause, None),
             (_, LegInput::Bridge(peer)) => self.bridge(peer),
             (_, LegInput::HangUp(cause) | LegInput::Broken(cause)) => self.end(cause, None),
             (_, LegInput::TrackLost | LegInput::Media(MediaNews::Silent | MediaNews::Broken)) => {
@@ -342,7 +339,7 @@ impl Machine for Leg {
     fn next_deadline(&self) -> Option<Timestamp> {
         match self.state {
             State::Preparing { ring_by } | State::Dialled { ring_by } | State::Ringing { ring_by } => Some(ring_by),
-            State::New | State::Offered | State::Connected { .. } | State::Ended => None,
+            State::New | State::Offered | State::Connected | State::Ended => None,
         }
     }
 

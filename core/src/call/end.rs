@@ -132,9 +132,7 @@ impl Call {
         out.extend(self.commit_record(now));
         out
     }
-}
 
-impl Call {
     /// Legs that are not waited for any more: the record leaves none open.
     fn end_legs_left(&mut self, now: Now) -> Effects<CallEffect> {
         let mut out = Effects::new();
