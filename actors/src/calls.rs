@@ -145,7 +145,7 @@ impl CallPort for Calls {
             return Err(Cause::Overload);
         }
         self.door.admit(new.call, self.clock.now().wall)?;
-        let role = Role::Caller { offer: new.offer.clone() };
+        let role = Role::Caller(new.negotiation.clone());
         let birth = Birth { call: new.call, context: new.context.clone(), role };
         let (call, leg) = (new.call, new.leg);
         let call_slot = self.calls.file(call, Call::new(new));

@@ -7,7 +7,7 @@ use divan::{Bencher, black_box};
 use tandem_core::call::{Call, CallInput, NewCall};
 use tandem_core::event::Context;
 use tandem_core::id::{CallId, CorrelationId, DeviceId, LegId, NodeId, Tenant, UserId};
-use tandem_core::leg::LegNews;
+use tandem_core::leg::{LegNews, Negotiation};
 use tandem_core::machine::{Machine, Stamp};
 use tandem_core::media::{LocalMedia, MediaDescription};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
@@ -26,7 +26,7 @@ fn leg(n: u128) -> LegId {
 
 fn phone() -> Arc<MediaDescription> {
     let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    Arc::new(MediaDescription::basic(LocalMedia { rtp: at(4_000), rtcp: at(4_001) }))
+    Arc::new(MediaDescription::basic(&LocalMedia::pair(at(4_000), at(4_001))))
 }
 
 fn call() -> Call {
@@ -42,7 +42,7 @@ fn call() -> Call {
         },
         caller: Party { number: String::from("1001").into(), name: None, identity },
         dialled: String::from("1002").into(),
-        offer: Some(phone()),
+        negotiation: Negotiation::Offered(phone()),
         max_forwards: 69,
         ring_timeout: Duration::from_secs(90),
     })

@@ -24,9 +24,9 @@ use crate::cause::{Cause, SipStatus};
 use crate::cdr::CdrFold;
 use crate::event::{Context, Fact, FactBody, Live, Side};
 use crate::id::{CallId, LegId};
-use crate::leg::{Birth, Leg, LegInput, LegNews, Outgoing, Role};
+use crate::leg::{Birth, Leg, LegInput, LegNews, Negotiation, Outgoing, Role};
 use crate::machine::{Effects, Machine, Notice, Rejected, Stamp};
-use crate::media::MediaDescription;
+use crate::media::{LocalMedia, MediaDescription};
 use crate::party::{Number, Party, Target};
 use crate::routing::Query;
 use crate::time::{Now, Timestamp};
@@ -44,8 +44,8 @@ pub struct NewCall {
     pub caller: Party,
     /// What was dialled, as it came.
     pub dialled: Number,
-    /// The caller's offer; `None` when it wants ours.
-    pub offer: Option<Arc<MediaDescription>>,
+    /// Who makes the offer on the caller's side.
+    pub negotiation: Negotiation,
     /// Max-Forwards for what follows from it, 0..=69.
     pub max_forwards: u8,
     /// How long the callee may ring.
@@ -182,7 +182,7 @@ impl Call {
         let birth = self.birth.clone();
         let mut out = self.begin_record(now);
         self.state = State::Routing;
-        out.extend(self.open(birth.leg, Role::Caller { offer: birth.offer.clone() }));
+        out.extend(self.open(birth.leg, Role::Caller(birth.negotiation.clone())));
         out.push(CallEffect::LookUp(Query {
             tenant: birth.context.tenant.clone(),
             caller: birth.caller.identity.clone(),
@@ -202,23 +202,54 @@ impl Call {
         if targets.is_empty() {
             return self.end(now, Cause::Unreachable, Side::System, None);
         }
+        let offer = self.offer_for(&targets);
+        let ways: Vec<_> = targets.into_iter().filter_map(|it| Some((self.offer_to(&it, &offer)?, it))).collect();
+        if ways.is_empty() {
+            return self.end(now, Cause::Incompatible, Side::System, None);
+        }
         self.state = State::Dialling { rings: false, early: None };
         let birth = self.birth.clone();
         let mut out = Effects::new();
-        for target in targets {
+        if birth.negotiation == Negotiation::AtOnce {
+            out.push(self.tell_caller(LegInput::Propose(offer)));
+        }
+        for (offer, target) in ways {
             let id = target.leg;
             let callee = target.party.clone();
             out.push(self.commit(now, None, None, FactBody::Dialled { leg_id: id, callee }));
             let outgoing = Outgoing {
                 target,
                 caller: birth.caller.clone(),
-                offer: birth.offer.clone(),
+                offer,
                 max_forwards: birth.max_forwards,
                 ring_timeout: birth.ring_timeout,
             };
             out.extend(self.open(id, Role::Callee(Box::new(outgoing))));
         }
         out
+    }
+
+    /// What the callees may be offered: what the caller offers, or is offered.
+    fn offer_for(&self, targets: &[Target]) -> Arc<MediaDescription> {
+        match &self.birth.negotiation {
+            Negotiation::Offered(offer) => offer.clone(),
+            Negotiation::Late => Arc::new(MediaDescription::basic(&LocalMedia::NOWHERE)),
+            Negotiation::AtOnce => {
+                let phone_may_answer = targets.iter().any(|target| !target.address.is_client());
+                Arc::new(MediaDescription::proposal(phone_may_answer))
+            }
+        }
+    }
+
+    /// What of that this one is offered. `None`: nothing that it could speak.
+    fn offer_to(&self, target: &Target, offer: &Arc<MediaDescription>) -> Option<Arc<MediaDescription>> {
+        if target.address.is_client() {
+            return offer.for_browser().map(Arc::new);
+        }
+        match self.birth.negotiation {
+            Negotiation::AtOnce => offer.for_phone().map(Arc::new),
+            Negotiation::Offered(_) | Negotiation::Late => Some(offer.clone()),
+        }
     }
 
     fn hear(&mut self, now: Now, stamp: Stamp<LegId>, news: LegNews) -> Result<Effects<CallEffect>, Rejected> {

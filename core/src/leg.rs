@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  caller:  New ──Start──▶ Offered ──Answer──▶ Connected ──┐
+//!           New ──Start──▶ Proposing ──▶ Awaiting ──Completed──▶ Agreed ──Answer──▶ Connected ──┤ (our offer at once)
 //!  callee:  New ──Start──▶ Preparing ──MediaReady──▶ Dialled ──Ringing──▶ Ringing ──Answered──▶ Connected
 //!            └──────── hang-up, refusal, timeout, loss: from every state ────────▶ Ended ◀──────────┘
 //! ```
@@ -11,6 +12,7 @@
 //! * A leg tells its call exactly once that it ended.
 //! * Whatever ends it here is said to the far end, unless the far end said it first.
 //! * A leg that was never answered is never watched for silence.
+//! * An offer that went out at once is answered in time, or the leg ends.
 
 mod input;
 mod media;
@@ -24,7 +26,7 @@ use crate::cause::{Cause, SipStatus};
 use crate::event::Context;
 use crate::id::{CallId, LegId, TrackId};
 use crate::machine::{Effects, Machine, Notice, Refusal, Rejected};
-use crate::media::{LocalMedia, MediaCommand, MediaDescription, MediaNews};
+use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription, MediaNews};
 use crate::party::{Party, Target};
 use crate::ports::{Dial, Signal};
 use crate::time::{Now, Timestamp};
@@ -34,6 +36,9 @@ pub use input::{LegInput, LegKind};
 
 /// Longest time a leg may ring unless configured otherwise. Above most carriers' 60 s voicemail hand-over.
 pub const RING_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long a caller may take to answer the offer that it wanted at once.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,12 +69,31 @@ pub struct Birth {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
     /// It called us.
-    Caller {
-        /// Its offer; `None` when it wants ours.
-        offer: Option<Arc<MediaDescription>>,
-    },
+    Caller(Negotiation),
     /// We call it.
     Callee(Box<Outgoing>),
+}
+
+/// Who makes the offer on the caller's side (RFC 3264).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Negotiation {
+    /// The caller did.
+    Offered(Arc<MediaDescription>),
+    /// We do when we answer it.
+    Late,
+    /// We do at once, as a WebRTC peer; its answer must come within [`ANSWER_TIMEOUT`].
+    AtOnce,
+}
+
+impl Negotiation {
+    /// What the caller offered.
+    #[must_use]
+    pub const fn offer(&self) -> Option<&Arc<MediaDescription>> {
+        match self {
+            Self::Offered(offer) => Some(offer),
+            Self::Late | Self::AtOnce => None,
+        }
+    }
 }
 
 /// What a leg needs to call somebody.
@@ -79,21 +103,39 @@ pub struct Outgoing {
     pub target: Target,
     /// Who calls, as the callee may see it.
     pub caller: Party,
-    /// The caller's offer.
-    pub offer: Option<Arc<MediaDescription>>,
+    /// What to offer; its addresses are replaced by ours.
+    pub offer: Arc<MediaDescription>,
     /// For the INVITE.
     pub max_forwards: u8,
     /// How long it may ring.
     pub ring_timeout: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum State {
     New,
     Offered,
-    Preparing { ring_by: Timestamp },
-    Dialled { ring_by: Timestamp },
-    Ringing { ring_by: Timestamp },
+    /// Our offer waits for what to propose, and for the peer to propose it with ([`Leg::local`]).
+    Proposing {
+        proposal: Option<Arc<MediaDescription>>,
+    },
+    /// Our offer is out.
+    Awaiting {
+        answer_by: Timestamp,
+        /// The callee was faster than the caller.
+        callee: Option<Arc<MediaDescription>>,
+    },
+    /// The caller has answered our offer; the callee has not.
+    Agreed,
+    Preparing {
+        ring_by: Timestamp,
+    },
+    Dialled {
+        ring_by: Timestamp,
+    },
+    Ringing {
+        ring_by: Timestamp,
+    },
     Connected,
     Ended,
 }
@@ -101,8 +143,8 @@ enum State {
 /// What a leg wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LegEffect {
-    /// Reserve a port pair; [`LegInput::MediaReady`] follows.
-    OpenMedia,
+    /// Reserve a port pair or a peer; [`LegInput::MediaReady`] follows.
+    OpenMedia(Carrier),
     /// For the media pool.
     Media(MediaCommand),
     /// For the far end.
@@ -163,9 +205,12 @@ impl Leg {
     /// Name of its state, for views.
     #[must_use]
     pub const fn state_name(&self) -> &'static str {
-        match self.state {
+        match &self.state {
             State::New => "new",
             State::Offered => "offered",
+            State::Proposing { .. } => "proposing",
+            State::Awaiting { .. } => "awaiting",
+            State::Agreed => "agreed",
             State::Preparing { .. } => "preparing",
             State::Dialled { .. } => "dialled",
             State::Ringing { .. } => "ringing",
@@ -175,21 +220,25 @@ impl Leg {
     }
 
     fn start(&mut self, now: Now) -> Effects<LegEffect> {
-        self.state = match &self.birth.role {
-            Role::Caller { offer } => {
-                self.remote.clone_from(offer);
-                State::Offered
+        let peer = Carrier::Peer(self.birth.call);
+        let (state, carrier) = match &self.birth.role {
+            Role::Caller(Negotiation::AtOnce) => (State::Proposing { proposal: None }, peer),
+            Role::Caller(negotiation) => {
+                self.remote = negotiation.offer().cloned();
+                (State::Offered, Carrier::Rtp)
             }
-            Role::Callee(outgoing) => State::Preparing { ring_by: now.mono + outgoing.ring_timeout },
+            Role::Callee(outgoing) => {
+                let carrier = if outgoing.target.address.is_client() { peer } else { Carrier::Rtp };
+                (State::Preparing { ring_by: now.mono + outgoing.ring_timeout }, carrier)
+            }
         };
-        smallvec![LegEffect::OpenTrack(self.track()), LegEffect::OpenMedia]
+        self.state = state;
+        smallvec![LegEffect::OpenTrack(self.track()), LegEffect::OpenMedia(carrier)]
     }
 
     fn dial(&mut self, ring_by: Timestamp, local: LocalMedia) -> Effects<LegEffect> {
         let Role::Callee(outgoing) = &self.birth.role else { return Effects::new() };
-        let theirs = outgoing.offer.as_ref();
-        let offer = theirs.map_or_else(|| MediaDescription::basic(local), |theirs| theirs.relayed_at(local));
-        let offer = Arc::new(offer);
+        let offer = Arc::new(outgoing.offer.relayed_at(&local));
         let dial = Dial {
             context: self.birth.context.clone(),
             call: self.birth.call,
@@ -233,7 +282,9 @@ impl Leg {
     /// Ends the leg from our side: the far end is told in the way that its state wants.
     fn end(&mut self, cause: Cause, status: Option<SipStatus>) -> Effects<LegEffect> {
         let signal = match self.state {
-            State::Offered => Some(Signal::Reject(cause)),
+            State::Offered | State::Proposing { .. } | State::Awaiting { .. } | State::Agreed => {
+                Some(Signal::Reject(cause))
+            }
             State::Dialled { .. } | State::Ringing { .. } => Some(Signal::Cancel(cause)),
             State::Connected => Some(Signal::Bye(cause)),
             State::New | State::Preparing { .. } | State::Ended => None,
@@ -264,14 +315,17 @@ impl Leg {
 
     fn tick(&mut self, now: Now) -> Result<Effects<LegEffect>, Rejected> {
         match self.next_deadline() {
-            Some(due) if due <= now.mono => Ok(self.end(Cause::NoAnswer, None)),
+            Some(due) if due <= now.mono => {
+                let is_caller = matches!(self.state, State::Awaiting { .. });
+                Ok(self.end(if is_caller { Cause::Timeout } else { Cause::NoAnswer }, None))
+            }
             _ => Err(self.rejects("tick")),
         }
     }
 
     fn refused(&mut self, effect: &LegEffect, why: Refusal) -> Effects<LegEffect> {
         match (effect, why) {
-            (LegEffect::OpenMedia, Refusal::Full) => self.end(Cause::Overload, None),
+            (LegEffect::OpenMedia(_), Refusal::Full) => self.end(Cause::Overload, None),
             (LegEffect::Signal(Signal::Invite(_)), Refusal::Full) => self.over(Cause::Overload, None),
             (LegEffect::Signal(Signal::Ring | Signal::Progress(_)) | LegEffect::TellCall(LegNews::Digit(_)), _) => {
                 Effects::new()
@@ -279,7 +333,7 @@ impl Leg {
             (LegEffect::Media(_) | LegEffect::TellTrack(..) | LegEffect::OpenTrack(_), _) => {
                 self.end(Cause::MediaLost, None)
             }
-            (LegEffect::OpenMedia | LegEffect::Signal(_) | LegEffect::TellCall(_), _) => {
+            (LegEffect::OpenMedia(_) | LegEffect::Signal(_) | LegEffect::TellCall(_), _) => {
                 self.end(Cause::SystemFailure, None)
             }
         }
@@ -303,16 +357,41 @@ impl Machine for Leg {
     type Effect = LegEffect;
 
     fn handle(&mut self, now: Now, input: LegInput) -> Result<Effects<LegEffect>, Rejected> {
-        let out = match (self.state, input) {
+        let out = match (&self.state, input) {
             (State::Ended, _) => Effects::new(),
             (State::New, LegInput::Start) => self.start(now),
             (State::Offered, LegInput::MediaReady(local)) => self.ready(local),
-            (State::Preparing { ring_by }, LegInput::MediaReady(local)) => self.dial(ring_by, local),
-            (State::Offered, LegInput::Ring) => smallvec![LegEffect::Signal(Signal::Ring)],
+            (State::Preparing { ring_by }, LegInput::MediaReady(local)) => self.dial(*ring_by, local),
+            (State::Proposing { proposal }, LegInput::MediaReady(local)) => {
+                let proposal = proposal.clone();
+                self.local = Some(local);
+                self.propose(now, proposal)
+            }
+            (State::Proposing { .. }, LegInput::Propose(proposal)) => self.propose(now, Some(proposal)),
+            (State::Awaiting { callee, .. }, LegInput::Completed(answer)) => {
+                let callee = callee.clone();
+                self.agree(answer, callee.as_deref())
+            }
+            (State::Awaiting { answer_by, .. }, LegInput::Answer(callee)) => {
+                self.state = State::Awaiting { answer_by: *answer_by, callee: Some(callee) };
+                Effects::new()
+            }
+            (State::Agreed, LegInput::Answer(callee)) => self.connect(&callee),
             (State::Offered, LegInput::Progress(callee)) => self.progress(&callee),
             (State::Offered, LegInput::Answer(callee)) => self.accept(&callee),
-            (State::Offered, LegInput::Cancelled) => self.over(Cause::Cancelled, None),
-            (State::Dialled { ring_by }, LegInput::Ringing) => self.rings(ring_by),
+            (State::Proposing { .. } | State::Awaiting { .. } | State::Agreed, LegInput::Progress(_)) => Effects::new(),
+            (State::Offered | State::Proposing { .. } | State::Awaiting { .. } | State::Agreed, LegInput::Ring) => {
+                smallvec![LegEffect::Signal(Signal::Ring)]
+            }
+            (
+                State::Offered | State::Proposing { .. } | State::Awaiting { .. } | State::Agreed,
+                LegInput::Cancelled,
+            ) => self.over(Cause::Cancelled, None),
+            // Whoever hangs up a call that nobody has answered gives it up.
+            (State::Proposing { .. } | State::Awaiting { .. } | State::Agreed, LegInput::HungUp(_)) => {
+                self.over(Cause::Cancelled, None)
+            }
+            (State::Dialled { ring_by }, LegInput::Ringing) => self.rings(*ring_by),
             (State::Ringing { .. }, LegInput::Ringing) => Effects::new(),
             (State::Dialled { .. } | State::Ringing { .. }, LegInput::EarlyMedia(answer)) => self.early(answer),
             (State::Dialled { .. } | State::Ringing { .. }, LegInput::Answered(answer)) => self.answered(answer),
@@ -337,9 +416,14 @@ impl Machine for Leg {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        match self.state {
-            State::Preparing { ring_by } | State::Dialled { ring_by } | State::Ringing { ring_by } => Some(ring_by),
-            State::New | State::Offered | State::Connected | State::Ended => None,
+        match &self.state {
+            State::Preparing { ring_by: due }
+            | State::Dialled { ring_by: due }
+            | State::Ringing { ring_by: due }
+            | State::Awaiting { answer_by: due, .. } => Some(*due),
+            State::New | State::Offered | State::Proposing { .. } | State::Agreed | State::Connected | State::Ended => {
+                None
+            }
         }
     }
 
@@ -352,5 +436,7 @@ impl Machine for Leg {
     }
 }
 
+#[cfg(test)]
+mod at_once;
 #[cfg(test)]
 mod tests;

@@ -61,6 +61,17 @@ names! {
         RtpUnrouted = "tandem_rtp_unrouted_total", "Packets with nowhere to go.";
         RtcpReceived = "tandem_rtcp_packets_received_total", "RTCP packets received.";
         MediaSilent = "tandem_media_silent_total", "Legs that fell silent.";
+        PeersConnected = "tandem_peers_connected_total", "WebRTC peers whose handshake succeeded.";
+        PeersRebuilt = "tandem_peers_rebuilt_total", "WebRTC peers that went on in a new media worker.";
+        PeerMalformed = "tandem_peer_malformed_total", "Datagrams on the peers' ports that were nothing known.";
+        PeerForeign = "tandem_peer_foreign_total", "DTLS and SRTP from addresses that no check came from.";
+        PeerRefused = "tandem_peer_refused_total", "Datagrams of peers that were not authentic, or came again.";
+        ApiCallsInitiated = "tandem_api_calls_initiated_total", "Calls begun through the API.";
+        ApiCallsFailed = "tandem_api_calls_failed_total", "Calls that the API was asked for and could not begin.";
+        ApiRefused = "tandem_api_refused_total", "Requests refused for want of a valid token.";
+        SignInsFailed = "tandem_sign_ins_failed_total", "Sign-ins with wrong credentials.";
+        SignInsLimited = "tandem_sign_ins_limited_total", "Sign-ins refused by a rate limit.";
+        ClientsCut = "tandem_clients_cut_total", "Event streams cut because their reader was too slow.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
     }
 }
@@ -76,6 +87,8 @@ names! {
         SipDialogs = "tandem_sip_dialogs", "SIP dialogs in memory.";
         SipConnections = "tandem_sip_connections", "SIP connections open.";
         MediaPortsUsed = "tandem_media_ports_used", "RTP port pairs in use.";
+        PeersActive = "tandem_peers_active", "WebRTC peers in memory.";
+        ClientsConnected = "tandem_clients_connected", "Event streams open.";
         JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
     }
 }

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::call::{CallInput, CallKind};
+use crate::call::{CallInput, CallKind, NewCall};
 use crate::cause::{Cause, SipStatus};
 use crate::cdr::CdrFold;
 use crate::event::FactBody;
-use crate::leg::{LegInput, LegKind, LegNews};
+use crate::leg::{LegInput, LegKind, LegNews, Negotiation};
 use crate::machine::{Machine, Notice, Stamp};
-use crate::media::MediaNews;
-use crate::world::{CALLEE, CALLER, SECOND, World, leg, new_call, phone, target};
+use crate::media::{MediaDescription, MediaNews};
+use crate::ports::Signal;
+use crate::world::{CALLEE, CALLER, SECOND, World, client, leg, new_call, phone, target};
 
 #[derive(Clone, Debug)]
 enum Action {
-    Route(usize),
+    /// To so many of the callee's devices, the second of which is a page if so.
+    Route(usize, bool),
     NoRoute(Cause),
     Leg(u128, LegInput),
     /// The shell of a leg died over an input.
@@ -53,13 +55,14 @@ fn leg_input() -> impl Strategy<Value = LegInput> {
         1 => Just(LegInput::Media(MediaNews::Silent)),
         1 => Just(LegInput::Media(MediaNews::Digit { digit: '5', duration_ms: 100 })),
         1 => Just(LegInput::TrackLost),
-        1 => Just(LegInput::Completed(phone(4_000))),
+        2 => Just(LegInput::Completed(phone(4_000))),
+        1 => Just(LegInput::Propose(std::sync::Arc::new(MediaDescription::proposal(true)))),
     ]
 }
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        4 => (0usize..3).prop_map(Action::Route),
+        4 => (0usize..3, any::<bool>()).prop_map(|(devices, page)| Action::Route(devices, page)),
         1 => any_cause().prop_map(Action::NoRoute),
         24 => (any_leg(), leg_input()).prop_map(|(leg, input)| Action::Leg(leg, input)),
         2 => (any_leg(), prop::sample::select(vec![LegKind::Vital, LegKind::Final, LegKind::Passing]))
@@ -74,10 +77,21 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// A phone that offers, one that wants our offer with the answer, or a browser.
+fn any_call() -> impl Strategy<Value = NewCall> {
+    let negotiation = prop_oneof![
+        2 => Just(new_call().negotiation),
+        1 => Just(Negotiation::Late),
+        2 => Just(Negotiation::AtOnce),
+    ];
+    negotiation.prop_map(|negotiation| NewCall { negotiation, ..new_call() })
+}
+
 fn play(world: &mut World, action: Action) {
     match action {
-        Action::Route(devices) => {
-            let targets = [CALLEE, SECOND].iter().take(devices).map(|n| target(*n)).collect();
+        Action::Route(devices, page) => {
+            let second = if page { client(SECOND) } else { target(SECOND) };
+            let targets = [target(CALLEE), second].into_iter().take(devices).collect();
             world.call_input(CallInput::Routed(Ok(targets)));
         }
         Action::NoRoute(cause) => world.call_input(CallInput::Routed(Err(cause))),
@@ -112,8 +126,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_call_ends_once_and_bills_once_whatever_happens(actions in prop::collection::vec(action(), 0..40)) {
-        let mut world = World::new(new_call());
+    fn a_call_ends_once_and_bills_once_whatever_happens(actions in prop::collection::vec(action(), 0..40), call in any_call()) {
+        let mut world = World::new(call);
         for action in actions {
             play(&mut world, action);
             prop_assert!(!world.call.is_ended() || world.names().last() == Some(&"cdr"));
@@ -130,6 +144,9 @@ proptest! {
         prop_assert_eq!(world.names().first().copied(), Some("started"));
         prop_assert_eq!(world.names().last().copied(), Some("cdr"));
 
+        // A browser hears of an answer only when both sides have made theirs, and gets one offer.
+        let offers = world.said(CALLER).iter().filter(|it| matches!(it, Signal::Offer(_))).count();
+        prop_assert!(offers <= 1);
         let record = world.record();
         prop_assert_eq!(record.answered_at.is_some(), count("answered") == 1);
         prop_assert!(record.answered_at.is_some() || record.talk_ms == 0);
@@ -138,8 +155,8 @@ proptest! {
 
     /// Whoever has the facts has the record: folding them anew gives what the call wrote.
     #[test]
-    fn the_record_is_a_fold_of_the_facts(actions in prop::collection::vec(action(), 0..40)) {
-        let mut world = World::new(new_call());
+    fn the_record_is_a_fold_of_the_facts(actions in prop::collection::vec(action(), 0..40), call in any_call()) {
+        let mut world = World::new(call);
         actions.into_iter().for_each(|action| play(&mut world, action));
         finish(&mut world);
         let mut fold = CdrFold::begin(&world.facts[0]).unwrap();
@@ -155,8 +172,9 @@ proptest! {
     fn a_call_cut_off_anywhere_gets_exactly_one_end_and_one_record(
         actions in prop::collection::vec(action(), 0..40),
         cut in 1usize..20,
+        call in any_call(),
     ) {
-        let mut world = World::new(new_call());
+        let mut world = World::new(call);
         actions.into_iter().for_each(|action| play(&mut world, action));
         finish(&mut world);
         let kept = &world.facts[..cut.min(world.facts.len())];

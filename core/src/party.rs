@@ -66,11 +66,21 @@ pub struct Target {
     pub address: Address,
 }
 
+impl Address {
+    /// Whether a WebRTC peer is at the other end; else a phone or a trunk with plain RTP.
+    #[must_use]
+    pub const fn is_client(&self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+}
+
 /// Where an INVITE goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Address {
     /// To a registered contact.
     Contact(Arc<Binding>),
+    /// To every client that this user has open.
+    Client(UserId),
     /// To a trunk's address, with this number in the Request-URI.
     Trunk {
         /// Resolved address.

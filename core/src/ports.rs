@@ -7,11 +7,11 @@ use crate::account::Account;
 use crate::call::NewCall;
 use crate::cause::Cause;
 use crate::event::{Context, Fact, Live};
-use crate::id::{CallId, LegId, Tenant, TrackId};
+use crate::id::{CallId, LegId, Tenant, TrackId, UserId};
 use crate::leg::LegInput;
 use crate::location::{Binding, BindingChange};
 use crate::machine::{Refusal, Stamp};
-use crate::media::{LocalMedia, MediaCommand, MediaDescription};
+use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use crate::party::{Party, Target};
 use crate::routing::Query;
 
@@ -24,6 +24,9 @@ pub enum Signal {
     Ring,
     /// Let the caller hear what comes before the answer (183 with a session description).
     Progress(Arc<MediaDescription>),
+    /// Our offer to a caller that wants it at once ([`Negotiation::AtOnce`](crate::leg::Negotiation)). First command of
+    /// such a leg, unless it is refused.
+    Offer(Arc<MediaDescription>),
     /// Accept the caller (200): his offer's answer, or our offer if he made none.
     Answer(Arc<MediaDescription>),
     /// Refuse the caller, finally.
@@ -65,11 +68,11 @@ pub trait EdgePort: Send + Sync + 'static {
 
 /// The media pool.
 pub trait MediaPort: Send + Sync + 'static {
-    /// Reserves a port pair for a leg. The second time for a leg it is the first one's pair.
+    /// Reserves a port pair or a peer for a leg. The second time for a leg it is what it was the first time.
     ///
     /// # Errors
     /// [`Refusal::Full`]: no ports or no worker left.
-    fn open(&self, leg: LegId) -> Result<LocalMedia, Refusal>;
+    fn open(&self, leg: LegId, carrier: Carrier) -> Result<LocalMedia, Refusal>;
 
     /// Queues a command for the worker of the leg or track. The same command means the same the second time.
     ///
@@ -137,4 +140,10 @@ pub trait AccountPort: Send + Sync + 'static {
 pub trait LocationPort: Send + Sync + 'static {
     /// Every live contact of an account.
     fn contacts(&self, tenant: &Tenant, extension: &str) -> Vec<Arc<Binding>>;
+}
+
+/// Which users have a client open that can be called (a page, an app).
+pub trait ClientPort: Send + Sync + 'static {
+    /// Whether at least one is there now.
+    fn is_there(&self, tenant: &Tenant, user: UserId) -> bool;
 }

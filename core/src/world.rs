@@ -12,7 +12,7 @@ use crate::cause::Cause;
 use crate::cdr::Cdr;
 use crate::event::{Context, Fact, FactBody};
 use crate::id::{CallId, CorrelationId, DeviceId, LegId, NodeId, Tenant, UserId};
-use crate::leg::{Leg, LegEffect, LegInput};
+use crate::leg::{Leg, LegEffect, LegInput, Negotiation};
 use crate::machine::{Machine, Notice, Stamp};
 use crate::media::{LocalMedia, MediaDescription};
 use crate::party::{Address, Identity, Party, Target, TrunkName};
@@ -33,12 +33,12 @@ pub(crate) fn start() -> Now {
 
 pub(crate) fn local(port: u16) -> LocalMedia {
     let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
-    LocalMedia { rtp: at(port), rtcp: at(port + 1) }
+    LocalMedia::pair(at(port), at(port + 1))
 }
 
 /// What a phone offers or answers.
 pub(crate) fn phone(port: u16) -> Arc<MediaDescription> {
-    Arc::new(MediaDescription { text: Some(format!("sdp of {port}").into()), ..MediaDescription::basic(local(port)) })
+    Arc::new(MediaDescription { text: Some(format!("sdp of {port}").into()), ..MediaDescription::basic(&local(port)) })
 }
 
 pub(crate) fn user(number: &str) -> Party {
@@ -61,7 +61,7 @@ pub(crate) fn new_call() -> NewCall {
         context,
         caller: user("1001"),
         dialled: String::from("1002").into(),
-        offer: Some(phone(4_000)),
+        negotiation: Negotiation::Offered(phone(4_000)),
         max_forwards: 69,
         ring_timeout: Duration::from_secs(90),
     }
@@ -74,6 +74,11 @@ pub(crate) fn target(n: u128) -> Target {
         party: Party { number: String::from("1002").into(), name: None, identity: trunk },
         address: Address::Trunk { address: local(5060).rtp, number: String::from("1002").into() },
     }
+}
+
+/// The callee's page.
+pub(crate) fn client(n: u128) -> Target {
+    Target { party: user("1002"), address: Address::Client(UserId::from_uuid(Uuid::from_u128(11))), ..target(n) }
 }
 
 /// Machines and what they did. Every effect is numbered and delivered at once and in order, as slots do it.
@@ -109,6 +114,13 @@ impl World {
     pub(crate) fn dialled(devices: &[u128]) -> Self {
         let mut world = Self::new(new_call());
         world.call_input(CallInput::Routed(Ok(devices.iter().map(|n| target(*n)).collect())));
+        world
+    }
+
+    /// A call from a browser, whose callee has these devices, all dialled.
+    pub(crate) fn from_browser(targets: Vec<Target>) -> Self {
+        let mut world = Self::new(NewCall { negotiation: Negotiation::AtOnce, ..new_call() });
+        world.call_input(CallInput::Routed(Ok(targets)));
         world
     }
 
@@ -201,7 +213,7 @@ impl World {
             let stamp = Stamp { from: id, number: *number };
             *number += 1;
             match effect {
-                LegEffect::OpenMedia => {
+                LegEffect::OpenMedia(_) => {
                     let port = 10_000 + u16::try_from(id.uuid().as_u128() * 2).unwrap_or(0);
                     self.queue.push_back(Step::Leg(id, LegInput::MediaReady(local(port))));
                 }

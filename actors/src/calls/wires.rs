@@ -71,8 +71,8 @@ impl Ports<Leg> for Wires {
         let calls = self.calls()?;
         let outside = calls.outside()?;
         match effect {
-            LegEffect::OpenMedia => {
-                let local = outside.media.open(stamp.from)?;
+            LegEffect::OpenMedia(carrier) => {
+                let local = outside.media.open(stamp.from, carrier)?;
                 let leg = calls.legs.find(stamp.from).ok_or(Refusal::Gone)?;
                 leg.slot().reply(LegInput::MediaReady(local)); // the answer to the caller needs it, and may wait already
                 Ok(())

@@ -14,10 +14,10 @@ use tandem_core::cause::Cause;
 use tandem_core::cdr::Cdr;
 use tandem_core::event::{Context, Fact, FactBody, Live};
 use tandem_core::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
-use tandem_core::leg::LegInput;
+use tandem_core::leg::{LegInput, Negotiation};
 use tandem_core::location::BindingChange;
 use tandem_core::machine::{Refusal, Stamp};
-use tandem_core::media::{LocalMedia, MediaCommand, MediaDescription};
+use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort, Signal};
@@ -70,7 +70,7 @@ impl EdgePort for Recorder {
 }
 
 impl MediaPort for Recorder {
-    fn open(&self, _: LegId) -> Result<LocalMedia, Refusal> {
+    fn open(&self, _: LegId, _: Carrier) -> Result<LocalMedia, Refusal> {
         if self.is_media_full.load(Relaxed) {
             return Err(Refusal::Full);
         }
@@ -259,7 +259,7 @@ pub fn new_call(ids: Ids) -> NewCall {
         context,
         caller: party(CALLER),
         dialled: CALLEE.to_owned().into(),
-        offer: Some(answer()),
+        negotiation: Negotiation::Offered(answer()),
         max_forwards: 69,
         ring_timeout: Duration::from_secs(90),
     }
@@ -271,7 +271,7 @@ fn party(number: &str) -> Party {
 }
 
 fn local(port: u16) -> LocalMedia {
-    LocalMedia { rtp: ([127, 0, 0, 1], port).into(), rtcp: ([127, 0, 0, 1], port + 1).into() }
+    LocalMedia::pair(([127, 0, 0, 1], port).into(), ([127, 0, 0, 1], port + 1).into())
 }
 
 /// Breaks as often as it was told to.
@@ -282,7 +282,7 @@ fn count_down(breaks: &AtomicU64) {
 
 /// What phones offer and answer here.
 pub fn answer() -> Arc<MediaDescription> {
-    Arc::new(MediaDescription::basic(local(40_000)))
+    Arc::new(MediaDescription::basic(&local(40_000)))
 }
 
 pub async fn until(happened: impl Fn() -> bool) {

@@ -18,7 +18,7 @@ impl Call {
         let birth = &self.birth;
         let body =
             FactBody::Started { leg_id: birth.leg, caller: birth.caller.clone(), dialled: birth.dialled.clone() };
-        let sdp = birth.offer.as_ref().and_then(|offer| offer.text.clone());
+        let sdp = birth.negotiation.offer().and_then(|offer| offer.text.clone());
         let fact = self.fact(now, 1, None, sdp, body);
         self.record = CdrFold::begin(&fact).map(Arc::new);
         smallvec![CallEffect::Commit(Arc::new(fact))]

@@ -14,6 +14,8 @@ pub enum LegInput {
     /// Begin. First input, from whoever opened it.
     Start,
 
+    /// The call: this may be offered to a caller that wants our offer at once.
+    Propose(Arc<MediaDescription>),
     /// The call: let the caller hear ringing.
     Ring,
     /// The call: let the caller hear what this side of the callee sends before the answer.
@@ -31,7 +33,7 @@ pub enum LegInput {
     EarlyMedia(Arc<MediaDescription>),
     /// The edge: the far end answered.
     Answered(Arc<MediaDescription>),
-    /// The edge: the caller's answer to our offer came with its ACK.
+    /// The edge: the caller's answer to our offer came, with its ACK or by itself.
     Completed(Arc<MediaDescription>),
     /// The edge: our INVITE was refused.
     Refused {
@@ -81,6 +83,7 @@ impl LegInput {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Start => "start",
+            Self::Propose(_) => "propose",
             Self::Ring => "ring",
             Self::Progress(_) => "progress",
             Self::Answer(_) => "answer",
@@ -105,6 +108,7 @@ impl LegInput {
     pub(super) const fn kind(&self) -> LegKind {
         match self {
             Self::Start
+            | Self::Propose(_)
             | Self::Answer(_)
             | Self::Bridge(_)
             | Self::HangUp(_)

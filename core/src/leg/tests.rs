@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Birth, Leg, LegEffect, LegInput, LegKind, LegNews, Outgoing, Role};
+use super::{Birth, Leg, LegEffect, LegInput, LegKind, LegNews, Negotiation, Outgoing, Role};
 use crate::cause::Cause;
 use crate::machine::{Effects, Machine, Notice, Refusal};
-use crate::media::{MediaCommand, MediaNews};
+use crate::media::{Carrier, MediaCommand, MediaNews};
 use crate::ports::Signal;
 use crate::time::Now;
 use crate::track::TrackInput;
@@ -15,7 +15,7 @@ fn callee() -> Leg {
     let outgoing = Outgoing {
         target: target(CALLEE),
         caller: user("1001"),
-        offer: call.offer,
+        offer: phone(4_000),
         max_forwards: 69,
         ring_timeout: Duration::from_secs(90),
     };
@@ -24,14 +24,14 @@ fn callee() -> Leg {
 
 fn caller(offer: bool) -> Leg {
     let call = new_call();
-    let offer = if offer { call.offer } else { None };
-    begun(CALLER, Birth { call: call.call, context: call.context, role: Role::Caller { offer } })
+    let negotiation = if offer { call.negotiation } else { Negotiation::Late };
+    begun(CALLER, Birth { call: call.call, context: call.context, role: Role::Caller(negotiation) })
 }
 
 fn begun(n: u128, birth: Birth) -> Leg {
     let mut leg = Leg::new(leg(n), Arc::new(birth));
     let effects = leg.handle(start(), LegInput::Start).unwrap();
-    assert_eq!(effects.as_slice(), [LegEffect::OpenTrack(leg.track()), LegEffect::OpenMedia]);
+    assert_eq!(effects.as_slice(), [LegEffect::OpenTrack(leg.track()), LegEffect::OpenMedia(Carrier::Rtp)]);
     leg
 }
 
@@ -166,7 +166,7 @@ fn each_refused_effect_has_its_consequence() {
     let refused = |effect, why| LegInput::Notice(Notice::Refused { effect, why });
     let mut no_ports = callee();
     assert_eq!(
-        step(&mut no_ports, refused(LegEffect::OpenMedia, Refusal::Full)).as_slice(),
+        step(&mut no_ports, refused(LegEffect::OpenMedia(Carrier::Rtp), Refusal::Full)).as_slice(),
         over(&no_ports, Cause::Overload)
     );
 

@@ -122,7 +122,7 @@ impl Agent {
             (State::Invited(_), Signal::Progress(media)) => self.progress(desk, &media),
             (State::Invited(_), Signal::Answer(media)) => self.answer(desk, media),
             (_, Signal::Reject(cause) | Signal::Cancel(cause) | Signal::Bye(cause)) => self.part(desk, cause),
-            (_, Signal::Ring | Signal::Progress(_) | Signal::Answer(_) | Signal::Invite(_)) => {}
+            (_, Signal::Ring | Signal::Progress(_) | Signal::Answer(_) | Signal::Invite(_) | Signal::Offer(_)) => {}
         }
     }
 

@@ -518,10 +518,10 @@ impl State {
             let stamp = Stamp { from: id, number: *number };
             *number += 1;
             match effect {
-                LegEffect::OpenMedia => {
+                LegEffect::OpenMedia(_) => {
                     let port = 10_000 + u16::try_from(*number).unwrap();
                     let at = |port| SocketAddr::from(([198, 51, 100, 1], port));
-                    self.leg(id, LegInput::MediaReady(LocalMedia { rtp: at(port), rtcp: at(port + 1) }));
+                    self.leg(id, LegInput::MediaReady(LocalMedia::pair(at(port), at(port + 1))));
                 }
                 LegEffect::Signal(signal) => self.out.push_back(Out::Signal(stamp, signal)),
                 LegEffect::TellCall(news) => self.call(call, CallInput::Leg(stamp, news)),

@@ -192,6 +192,7 @@ fn destination(desk: &Desk<'_>, dial: &Dial) -> Option<(Uri, Peer)> {
             let peer = Peer { flow: binding.flow, is_symmetric: true, is_trunk: false };
             Some((Uri::from_text(uri).ok()?, peer))
         }
+        Address::Client(_) => None, // another edge's
         Address::Trunk { address, number } => {
             let uri = Uri::from_text(format!("sip:{}@{address}", compose::user(number.reveal()))).ok()?;
             let local = desk.shared.local_for(*address)?;

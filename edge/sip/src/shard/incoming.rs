@@ -7,6 +7,7 @@ use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
 use tandem_core::event::Context;
 use tandem_core::id::{CallId, CorrelationId, LegId};
+use tandem_core::leg::Negotiation;
 use tandem_core::location::Flow;
 use tandem_core::metric::Counter;
 use tandem_core::party::{Identity, Party, TrunkName};
@@ -191,7 +192,10 @@ impl Shard {
             context: context.clone(),
             caller: caller.party,
             dialled: dialled.into(),
-            offer: offer.as_ref().map(|offer| Arc::new(offer.audio.clone())),
+            negotiation: match &offer {
+                Some(offer) => Negotiation::Offered(Arc::new(offer.audio.clone())),
+                None => Negotiation::Late,
+            },
             max_forwards,
             ring_timeout: self.shared.config.ring_timeout,
         };

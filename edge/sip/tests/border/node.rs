@@ -237,7 +237,7 @@ impl CallPort for Switch {
                 call: call.call,
                 caller: call.caller,
                 target: Target { leg: other, party, address },
-                offer: Arc::new(MediaDescription::basic(LocalMedia { rtp: at(10_000), rtcp: at(10_001) })),
+                offer: Arc::new(MediaDescription::basic(&LocalMedia::pair(at(10_000), at(10_001)))),
                 max_forwards: call.max_forwards,
             })),
         );
