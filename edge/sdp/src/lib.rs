@@ -1,23 +1,28 @@
-//! Offer and answer (RFC 3264) of the SIP border, pure: SDP text (RFC 8866) to core's media descriptions and back.
+//! Offer and answer (RFC 3264) of phones and browsers, pure: SDP text (RFC 8866) to core's media descriptions and back.
 //!
 //! ```text
-//!  text ──lines──▶ sections ──stream──▶ MediaDescription ──▶ core
-//!  text ◀──────────── render ────────── MediaDescription ◀── core
+//!  phone   text ──lines──▶ sections ──stream───────▶ MediaDescription ──▶ core
+//!          text ◀───────── render ────────────────── MediaDescription ◀── core
+//!  browser text ──lines──▶ sections ──peer::answer─▶ MediaDescription ──▶ core
+//!          text ◀───────── peer::offer ───────────── MediaDescription ◀── core
 //! ```
 //!
 //! What is not understood is set aside, line by line: it neither fails the rest nor is repeated to the other side.
 //!
 //! # Invariants
 //! * No input panics, and none costs more than its length allows.
+//! * A browser's answer is taken only with ICE credentials, a certificate, an active `setup`, one port and a format.
 //! * An answer has the sections of its offer, all of them, in order; those not taken have port 0.
 //! * What is rendered here parses to what it was rendered from.
 
 mod lines;
 mod payload;
+mod peer;
 mod render;
 mod stream;
 
 use lines::Sections;
+pub use peer::{parse_peer_answer, render_peer_offer};
 pub use render::{Origin, render_answer, render_offer};
 use serde::{Deserialize, Serialize};
 use tandem_core::media::MediaDescription;
@@ -31,7 +36,7 @@ pub const MAX_SECTIONS: usize = 32;
 /// Most formats that are kept of one stream; further ones are the least wanted.
 pub const MAX_CODECS: usize = 32;
 
-/// Why a description is of no use to a phone call.
+/// Why a description is of no use to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SdpError {
     /// Longer than [`MAX_TEXT`].
@@ -61,6 +66,33 @@ pub enum SdpError {
     /// Media should go to a host name. Names are not looked up for media.
     #[error("connection address is a host name")]
     NamedAddress,
+    /// A browser's answer has other sections than our offer, which has one.
+    #[error("answer has {0} media sections, the offer has one")]
+    SectionCount(usize),
+    /// The section is not the offered one by its name (RFC 5888).
+    #[error("answer lacks a=mid:0, the offered section")]
+    WrongMid,
+    /// The section wants another transport than DTLS-SRTP over UDP (RFC 5764).
+    #[error("no audio over UDP/TLS/RTP/SAVPF")]
+    NotPeer,
+    /// None, or none of 4 to 256 ICE characters (RFC 8839, 5.4).
+    #[error("no valid a=ice-ufrag")]
+    NoIceUfrag,
+    /// None, or none of 22 to 256 ICE characters (RFC 8839, 5.4).
+    #[error("no valid a=ice-pwd")]
+    NoIcePassword,
+    /// No certificate is named by its SHA-256 (RFC 8122).
+    #[error("no valid DTLS certificate fingerprint (a=fingerprint:sha-256)")]
+    NoFingerprint,
+    /// The browser does not begin the DTLS handshake, and we never do (RFC 5763, 5).
+    #[error("a=setup must be active: the server only accepts DTLS connections")]
+    NotActive,
+    /// RTCP is to have a port of its own (RFC 5761).
+    #[error("no a=rtcp-mux: RTCP must share the port of RTP")]
+    NoRtcpMux,
+    /// No audio format of the answer is in the offer under the same payload type.
+    #[error("none of the offered audio formats is in the answer")]
+    NoOfferedCodec,
 }
 
 /// What a peer offers, and what is needed to answer it. Part of a dialog until it is answered.

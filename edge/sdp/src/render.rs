@@ -39,7 +39,8 @@ pub fn render_answer(offer: &Offer, ours: &MediaDescription, origin: &Origin) ->
     text
 }
 
-fn head(ours: &MediaDescription, origin: &Origin) -> String {
+/// The lines before the first section.
+pub(crate) fn head(ours: &MediaDescription, origin: &Origin) -> String {
     let mut text = String::with_capacity(512);
     let address = tagged(ours.rtp.ip());
     line(&mut text, format_args!("v=0"));
@@ -51,21 +52,30 @@ fn head(ours: &MediaDescription, origin: &Origin) -> String {
 }
 
 fn audio(text: &mut String, ours: &MediaDescription) {
-    let numbers: String = ours.codecs.iter().map(|codec| format!(" {}", codec.payload_type)).collect();
-    line(text, format_args!("m=audio {} RTP/AVP{numbers}", ours.rtp.port()));
-    for codec in &ours.codecs {
-        format_of(text, codec);
-    }
+    media(text, ours, "RTP/AVP");
+    ours.codecs.iter().for_each(|codec| format_of(text, codec));
     if ours.rtcp != next_port(ours.rtp) {
         line(text, format_args!("a=rtcp:{}", rtcp(ours.rtp, ours.rtcp)));
     }
+    flow(text, ours);
+}
+
+/// The `m=` of our section over this transport.
+pub(crate) fn media(text: &mut String, ours: &MediaDescription, transport: &str) {
+    let numbers: String = ours.codecs.iter().map(|codec| format!(" {}", codec.payload_type)).collect();
+    line(text, format_args!("m=audio {} {transport}{numbers}", ours.rtp.port()));
+}
+
+/// How long our packets are and which way they go.
+pub(crate) fn flow(text: &mut String, ours: &MediaDescription) {
     if let Some(ptime) = ours.ptime_ms {
         line(text, format_args!("a=ptime:{ptime}"));
     }
     line(text, format_args!("a={}", name(ours.direction)));
 }
 
-fn format_of(text: &mut String, codec: &Codec) {
+/// What a payload type stands for.
+pub(crate) fn format_of(text: &mut String, codec: &Codec) {
     let Codec { payload_type, name, clock_rate_hz, channels, fmtp } = codec;
     match channels {
         1 => line(text, format_args!("a=rtpmap:{payload_type} {name}/{clock_rate_hz}")),
@@ -103,7 +113,8 @@ const fn name(direction: Direction) -> &'static str {
     }
 }
 
-fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+/// Adds a line and its end.
+pub(crate) fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
     // A String takes everything.
     let _ = text.write_fmt(words);
     text.push_str("\r\n");

@@ -29,7 +29,8 @@ pub(crate) fn next_port(rtp: SocketAddr) -> SocketAddr {
     SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))
 }
 
-fn audio(text: &BytesStr, section: &Section) -> Option<Media> {
+/// The `m=` of an audio section; `None` for every other one.
+pub(crate) fn audio(text: &BytesStr, section: &Section) -> Option<Media> {
     let (_, media) = Media::parse(text.as_ref(), &section.media).ok()?;
     (media.media_type == MediaType::Audio).then_some(media)
 }
@@ -50,14 +51,16 @@ fn describe(read: &Sections, section: &Section, media: &Media) -> Result<MediaDe
         rtp,
         rtcp: rtcp(&read.text, section, rtp),
         codecs,
-        ptime_ms: section.lines.iter().find_map(|line| line.attribute("ptime")?.trim().parse().ok()),
-        direction: direction(read, section, rtp),
+        ptime_ms: ptime_ms(section),
+        // An unspecified address is the hold of RFC 2543: no media at all.
+        direction: if rtp.ip().is_unspecified() { Direction::Inactive } else { direction(read, section) },
+        peer: None,
         text: Some(Arc::from(&*read.text)),
     })
 }
 
 /// The formats in the order of the `m=` line: that is the order of preference. A number that nobody names is left out.
-fn codecs(text: &BytesStr, section: &Section, media: &Media) -> Vec<Codec> {
+pub(crate) fn codecs(text: &BytesStr, section: &Section, media: &Media) -> Vec<Codec> {
     let maps: Vec<RtpMap> = attributes(section, "rtpmap", |value| Some(RtpMap::parse(text.as_ref(), value).ok()?.1));
     let parameters: Vec<Fmtp> = attributes(section, "fmtp", |value| Some(Fmtp::parse(text.as_ref(), value).ok()?.1));
     let mut codecs: Vec<Codec> = Vec::new();
@@ -124,11 +127,13 @@ fn rtcp(text: &BytesStr, section: &Section, rtp: SocketAddr) -> SocketAddr {
     told.unwrap_or_else(|| next_port(rtp))
 }
 
-/// The section's own direction, else the common one. An unspecified address is the hold of RFC 2543: no media at all.
-fn direction(read: &Sections, section: &Section, rtp: SocketAddr) -> Direction {
-    if rtp.ip().is_unspecified() {
-        return Direction::Inactive;
-    }
+/// The packet time that the section wants, in milliseconds.
+pub(crate) fn ptime_ms(section: &Section) -> Option<u16> {
+    section.lines.iter().find_map(|line| line.attribute("ptime")?.trim().parse().ok())
+}
+
+/// The section's own direction, else the common one.
+pub(crate) fn direction(read: &Sections, section: &Section) -> Direction {
     let told = |lines: &[Line]| lines.iter().filter_map(Line::flag).find_map(direction_named);
     told(&section.lines).or_else(|| told(&read.common)).unwrap_or_default()
 }

@@ -1,12 +1,16 @@
 //! Nothing that comes in breaks the reader, and what goes out comes back as it was.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use proptest::collection::{hash_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use tandem_core::media::{Codec, Direction, MediaDescription};
-use tandem_sdp::{Origin, parse_answer, parse_offer, render_answer, render_offer};
+use tandem_core::media::{Codec, Direction, LocalMedia, MediaDescription, PeerDescription};
+use tandem_core::pii::Pii;
+use tandem_sdp::{
+    Origin, parse_answer, parse_offer, parse_peer_answer, render_answer, render_offer, render_peer_offer,
+};
 
 /// One of everything that the reader knows.
 const SEED: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=sendonly\r\n\
@@ -14,6 +18,10 @@ const SEED: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1
     m=audio 4000/2 RTP/AVP 0 8 18 96 101 111\r\nc=IN IP6 2001:db8::1\r\nb=AS:64\r\na=rtpmap:96 opus/48000/2\r\n\
     a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=fmtp:18 annexb=no\r\na=rtcp:4005 IN IP4 192.0.2.7\r\n\
     a=ptime:20\r\na=recvonly\r\nm=video 4002 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\n";
+
+/// What a browser answers to our proposal.
+const PEER_SEEDS: [&str; 2] =
+    [include_str!("fixtures/chromium-156-answer.sdp"), include_str!("fixtures/firefox-answer.sdp")];
 
 /// What is done to a seed at a place of it (in permille of its length).
 #[derive(Clone, Debug)]
@@ -93,9 +101,20 @@ fn description() -> impl Strategy<Value = MediaDescription> {
             codecs,
             ptime_ms,
             direction,
+            peer: None,
             text: None,
         },
     )
+}
+
+fn peer() -> impl Strategy<Value = PeerDescription> {
+    let (ufrag, password) = ("[a-zA-Z0-9+/]{4,256}", "[a-zA-Z0-9+/]{22,256}".prop_map(Pii::new));
+    (ufrag, password, any::<[u8; 32]>(), option::of(any::<u32>()))
+        .prop_map(|(ufrag, password, fingerprint, ssrc)| PeerDescription { ufrag, password, fingerprint, ssrc })
+}
+
+fn is_ice(value: &str, least: usize) -> bool {
+    (least..=256).contains(&value.len()) && value.chars().all(|it| it.is_ascii_alphanumeric() || "+/".contains(it))
 }
 
 proptest! {
@@ -125,5 +144,57 @@ proptest! {
         let offer = parse_offer(text.as_bytes()).unwrap();
         prop_assert_eq!(offer.audio.text.as_deref(), Some(text.as_str()));
         prop_assert_eq!(MediaDescription { text: None, ..offer.audio }, ours);
+    }
+
+    #[test]
+    fn no_answer_of_a_browser_panics_and_what_is_taken_has_all_that_a_connection_needs(
+        seed in 0..PEER_SEEDS.len(),
+        changes in vec(change(), 0..6),
+    ) {
+        let mut text = PEER_SEEDS[seed].as_bytes().to_vec();
+        changes.into_iter().for_each(|it| apply(&mut text, it));
+        let offer = MediaDescription::proposal(false);
+        if let Ok(answer) = parse_peer_answer(&text, &offer) {
+            let peer = answer.peer.unwrap();
+            prop_assert!(is_ice(&peer.ufrag, 4) && is_ice(peer.password.reveal(), 22));
+            let is_offered = |it: &Codec| {
+                offer.codecs.iter().any(|ours| ours.payload_type == it.payload_type && ours.is_same_format(it))
+            };
+            prop_assert!(answer.codecs.iter().all(is_offered));
+            prop_assert!(!answer.codecs.iter().all(Codec::is_telephone_event));
+            prop_assert_eq!((answer.rtp, answer.rtcp), (LocalMedia::NOWHERE.rtp, LocalMedia::NOWHERE.rtcp));
+            let text = answer.text.unwrap();
+            let lines: Vec<&str> = text.split(['\r', '\n']).map(str::trim_end).collect();
+            for must in ["a=mid:0", "a=setup:active", "a=rtcp-mux"] {
+                prop_assert!(lines.contains(&must), "{}", must);
+            }
+            let hex: Vec<String> = peer.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+            prop_assert!(text.to_ascii_lowercase().contains(&hex.join(":")));
+            prop_assert_eq!(lines.iter().filter(|line| line.starts_with("m=")).count(), 1);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic_as_a_browsers_answer(bytes in vec(any::<u8>(), 0..400)) {
+        let offer = MediaDescription::proposal(false);
+        prop_assert!(parse_peer_answer(&bytes, &offer).is_err());
+        prop_assert!(parse_peer_answer(&[b"v=0\r\nm=audio 9 ", bytes.as_slice()].concat(), &offer).is_err());
+    }
+
+    #[test]
+    fn what_a_browser_is_offered_is_read_as_it_was_once_it_is_active(ours in description(), peer in peer()) {
+        let ours = MediaDescription { peer: Some(Arc::new(peer)), ..ours };
+        let text = render_peer_offer(&ours, &Origin { id: 1, version: 1 }).unwrap();
+        let is_audible = !ours.codecs.iter().all(Codec::is_telephone_event);
+        let read = parse_peer_answer(text.replace("a=setup:actpass", "a=setup:active").as_bytes(), &ours);
+        prop_assert_eq!(read.is_ok(), is_audible);
+        if let Ok(read) = read {
+            let sends = matches!(ours.direction, Direction::SendRecv | Direction::SendOnly);
+            let peer = Arc::unwrap_or_clone(ours.peer.unwrap());
+            let peer = PeerDescription { ssrc: peer.ssrc.filter(|_| sends), ..peer };
+            let (rtp, rtcp) = (LocalMedia::NOWHERE.rtp, LocalMedia::NOWHERE.rtcp);
+            let expected = MediaDescription { rtp, rtcp, peer: Some(Arc::new(peer)), text: None, ..ours };
+            prop_assert_eq!(MediaDescription { text: None, ..read }, expected);
+        }
     }
 }

@@ -11,10 +11,10 @@ fn wire(lines: &str) -> String {
 
 #[test]
 fn our_basic_offer() {
-    let offer = MediaDescription::basic(LocalMedia {
-        rtp: "192.0.2.5:10000".parse().unwrap(),
-        rtcp: "192.0.2.5:10001".parse().unwrap(),
-    });
+    let offer = MediaDescription::basic(&LocalMedia::pair(
+        "192.0.2.5:10000".parse().unwrap(),
+        "192.0.2.5:10001".parse().unwrap(),
+    ));
     let expected = wire(
         "v=0\no=- 77 3 IN IP4 192.0.2.5\ns=-\nc=IN IP4 192.0.2.5\nt=0 0\nm=audio 10000 RTP/AVP 0 8 101\n\
          a=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\n\
@@ -36,10 +36,10 @@ fn an_offer_with_everything_that_is_unusual() {
         codecs: vec![opus],
         ptime_ms: None,
         direction: Direction::SendOnly,
-        ..MediaDescription::basic(LocalMedia {
-            rtp: "[2001:db8::5]:10000".parse().unwrap(),
-            rtcp: "192.0.2.5:30001".parse().unwrap(),
-        })
+        ..MediaDescription::basic(&LocalMedia::pair(
+            "[2001:db8::5]:10000".parse().unwrap(),
+            "192.0.2.5:30001".parse().unwrap(),
+        ))
     };
     let expected = wire(
         "v=0\no=- 77 3 IN IP6 2001:db8::5\ns=-\nc=IN IP6 2001:db8::5\nt=0 0\nm=audio 10000 RTP/AVP 111\n\
@@ -56,8 +56,8 @@ fn an_answer_has_every_section_of_its_offer_in_order() {
          m=message 5002 TCP/MSRP *\nm=audio 4004 RTP/AVP 0\nm=nonsense",
     );
     let offer = parse_offer(text.as_bytes()).unwrap();
-    let ours = LocalMedia { rtp: "192.0.2.5:10000".parse().unwrap(), rtcp: "192.0.2.5:10003".parse().unwrap() };
-    let answer = offer.audio.answered_like(&MediaDescription::basic(ours), ours).unwrap();
+    let ours = LocalMedia::pair("192.0.2.5:10000".parse().unwrap(), "192.0.2.5:10003".parse().unwrap());
+    let answer = offer.audio.answered_like(&MediaDescription::basic(&ours), &ours).unwrap();
     let expected = wire(
         "v=0\no=- 77 3 IN IP4 192.0.2.5\ns=-\nc=IN IP4 192.0.2.5\nt=0 0\nm=image 0 udptl t38\n\
          m=audio 10000 RTP/AVP 8 96\na=rtpmap:8 PCMA/8000\na=rtpmap:96 telephone-event/8000\na=rtcp:10003\n\
