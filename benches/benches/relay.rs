@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// Two sizes, to see what a call costs at ten times the calls.
 const CALLS: [usize; 2] = [200, 2_000];
 
+const SETTINGS: Settings =
+    Settings { silence_timeout: Duration::from_secs(30), peer_silence_timeout: Duration::from_secs(10) };
+
 /// 20 ms of G.711 and its header.
 const PACKET: usize = 12 + 160;
 
@@ -64,7 +67,7 @@ struct Load {
 
 impl Load {
     fn new(calls: usize) -> Self {
-        let mut engine = Engine::new(Settings { silence_timeout: Duration::from_secs(30) }, 1);
+        let mut engine = Engine::new(SETTINGS, 1);
         let legs = calls * 2;
         for n in 0..legs {
             engine.open(Timestamp(1), n, leg(n), Arc::new(Continuity::new(n as u32, 0, 0)));
@@ -87,7 +90,7 @@ impl Load {
         self.packet.get_mut(4..8)?.copy_from_slice(&self.tick.wrapping_mul(160).to_be_bytes());
         self.packet.get_mut(8..12)?.copy_from_slice(&(n as u32).to_be_bytes());
         let socket = Socket { place: n, kind: SocketKind::Rtp };
-        divan::black_box(self.engine.receive(now, socket, far(n), &mut self.packet))
+        divan::black_box(self.engine.receive(now, socket, far(n), &mut self.packet, PACKET))
     }
 }
 
@@ -104,6 +107,6 @@ fn far(n: usize) -> SocketAddr {
 }
 
 fn spec(n: usize) -> TrackSpec {
-    let describe = |rtp| Arc::new(MediaDescription::basic(LocalMedia { rtp, rtcp: rtp }));
+    let describe = |rtp| Arc::new(MediaDescription::basic(&LocalMedia::pair(rtp, rtp)));
     TrackSpec { leg: leg(n), local: describe(SocketAddr::from(([127, 0, 0, 1], 9))), remote: describe(far(n)) }
 }

@@ -15,4 +15,14 @@ pub struct Counts {
     pub reports: u64,
     /// Legs that fell silent.
     pub silent: u64,
+    /// Peers whose handshake succeeded.
+    pub peers_connected: u64,
+    /// Peers that were connected already when they were taken in.
+    pub peers_rebuilt: u64,
+    /// Datagrams on the peers' port that were nothing known.
+    pub peer_malformed: u64,
+    /// Datagrams on the peers' port that belong to no peer.
+    pub peer_foreign: u64,
+    /// Datagrams of peers that were not authentic, or came again.
+    pub peer_refused: u64,
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  apply ──▶ tracks, bridges          receive ──▶ the packet, rewritten, and where it goes
-//!  expire ─▶ silence, late digits, reports due     poll_transmit ──▶ reports     poll_news ──▶ digits, silence
+//!  expire ─▶ silence, late digits, reports due     poll_news ──▶ digits, silence
+//!  poll_due ─▶ a place that has something to send ─▶ transmit ──▶ reports, a peer's answers and handshake
 //! ```
 //!
 //! # Invariants
@@ -20,7 +21,9 @@ use tandem_core::time::{Now, Timestamp};
 
 use crate::continuity::Continuity;
 use crate::counts::Counts;
-use crate::leg::{Bridge, Leg, Out};
+use crate::demux::{Demux, Stray};
+use crate::leg::{Arrival, Bridge, Leg, Out, Parting};
+use crate::peer::{Kept, Peer, Received};
 use crate::{Socket, SocketKind, Transmit};
 
 /// How often [`Engine::expire`] wants to be called for each leg: as exact as silence, digits and reports need to be.
@@ -34,6 +37,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// After how long without RTP and RTCP a watched leg is silent.
     pub silence_timeout: Duration,
+    /// After how long without a valid check, RTP or RTCP a watched leg with a peer is.
+    pub peer_silence_timeout: Duration,
 }
 
 /// See the module.
@@ -46,7 +51,9 @@ pub struct Engine {
     tracks: HashMap<TrackId, usize>,
     /// Who is bridged to a track, attached or not.
     feeders: HashMap<TrackId, Vec<TrackId>>,
-    reports: VecDeque<usize>,
+    demux: Demux,
+    /// Places that may have something to send.
+    due: VecDeque<usize>,
     out: Out,
 }
 
@@ -61,27 +68,37 @@ impl Engine {
             places: HashMap::new(),
             tracks: HashMap::new(),
             feeders: HashMap::new(),
-            reports: VecDeque::new(),
+            demux: Demux::default(),
+            due: VecDeque::new(),
             out: Out::default(),
         }
     }
 
     /// Takes in a leg at a place that is free. It goes on from what its continuity says.
     pub fn open(&mut self, now: Timestamp, place: usize, leg: LegId, kept: Arc<Continuity>) {
-        self.close(place);
-        if self.legs.len() <= place {
-            self.legs.resize_with(place + 1, || None);
-        }
-        if let Some(slot) = self.legs.get_mut(place) {
-            *slot = Some(Box::new(Leg::new(now, leg, kept)));
-            self.places.insert(leg, place);
-        }
+        self.fill(place, Leg::new(now, leg, kept, None));
+    }
+
+    /// Takes in a leg whose packets travel by a WebRTC peer. `black_box`: what the peer was made from.
+    pub fn open_peer(
+        &mut self,
+        now: Timestamp,
+        place: usize,
+        leg: LegId,
+        kept: Arc<Continuity>,
+        peer: Peer,
+        black_box: &Kept,
+    ) {
+        self.out.counts.peers_rebuilt += u64::from(peer.is_connected());
+        self.fill(place, Leg::new(now, leg, kept, Some(peer)));
+        self.demux.add(place, black_box);
     }
 
     /// Lets go of the leg at a place, and of its track. May be said twice.
     pub fn close(&mut self, place: usize) {
         let Some(leg) = self.legs.get_mut(place).and_then(Option::take) else { return };
         self.places.remove(&leg.id());
+        self.demux.remove(place);
         if let Some(track) = leg.track_id() {
             self.forget(track, leg.bridge());
         }
@@ -92,7 +109,7 @@ impl Engine {
         match command {
             MediaCommand::Attach { track, spec } => self.attach(now, *track, spec),
             MediaCommand::Bridge { track, to } => self.bridge(*track, *to),
-            MediaCommand::Detach { track } => self.detach(*track),
+            MediaCommand::Detach { track } => self.detach(now, *track),
             MediaCommand::Watch { leg } => {
                 if let Some(leg) = self.places.get(leg).copied().and_then(|place| self.leg(place)) {
                     leg.watch(now);
@@ -101,45 +118,69 @@ impl Engine {
         }
     }
 
-    /// A packet came in. When it goes on to another leg it has been rewritten where it lies.
-    #[must_use]
-    pub fn receive(&mut self, now: Timestamp, socket: Socket, from: SocketAddr, packet: &mut [u8]) -> Option<Transmit> {
-        let leg = self.legs.get_mut(socket.place)?.as_mut()?;
-        match socket.kind {
-            SocketKind::Rtcp => {
-                leg.take_report(now, from, packet, &mut self.out);
-                None
-            }
-            SocketKind::Rtp => {
-                let arrival = leg.take(now, from, packet, &mut self.out)?;
-                let sent = arrival.bridge.and_then(|bridge| bridge.place).and_then(|place| {
-                    let to = self.leg(place)?.send(now, &arrival, packet)?;
-                    Some(Transmit { socket: Socket { place, kind: SocketKind::Rtp }, to, len: packet.len() })
-                });
-                self.out.counts.unrouted += u64::from(sent.is_none());
-                sent
-            }
+    /// The place of the peer that a datagram on the shared port is for. `None`: it is nobody's, and is counted.
+    pub fn find_peer(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
+        match self.demux.find(from, datagram) {
+            Ok(place) => return Some(place),
+            Err(Stray::Foreign) => self.out.counts.peer_foreign += 1,
+            Err(Stray::Malformed) => self.out.counts.peer_malformed += 1,
         }
+        None
+    }
+
+    /// A packet came in: the first `len` bytes of the buffer. When it goes on to another leg it has been rewritten where
+    /// it lies; behind it there must be room for [`SEAL_OVERHEAD`](crate::peer::SEAL_OVERHEAD).
+    #[must_use]
+    pub fn receive(
+        &mut self,
+        now: Timestamp,
+        socket: Socket,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Transmit> {
+        let leg = self.legs.get_mut(socket.place)?.as_deref_mut()?;
+        let packet = buffer.get_mut(..len)?;
+        let (kind, packet) = match socket.kind {
+            SocketKind::Peer => match leg.unseal(now, from, packet, &mut self.out) {
+                Received::Rtp { len } => (SocketKind::Rtp, packet.get(..len)?),
+                Received::Rtcp { len } => (SocketKind::Rtcp, packet.get(..len)?),
+                other => {
+                    self.answer(socket.place, from, &other);
+                    return None;
+                }
+            },
+            kind => (kind, &*packet),
+        };
+        if kind == SocketKind::Rtcp {
+            leg.take_report(now, from, packet, &mut self.out);
+            return None;
+        }
+        let arrival = leg.take(now, from, packet, &mut self.out)?;
+        let sent = self.pass_on(now, &arrival, buffer);
+        self.out.counts.unrouted += u64::from(sent.is_none());
+        sent
     }
 
     /// Does what is due by time alone for the leg at a place.
     pub fn expire(&mut self, now: Timestamp, place: usize) {
         let next_report = self.report_interval();
         let Some(leg) = self.legs.get_mut(place).and_then(Option::as_mut) else { return };
-        if leg.expire(now, self.settings.silence_timeout, next_report, &mut self.out) {
-            self.reports.push_back(place);
+        if leg.expire(now, &self.settings, next_report, &mut self.out) {
+            self.due.push_back(place);
         }
     }
 
-    /// The next report that is due, written into the buffer. 128 bytes are enough.
+    /// A place that may have something to [`transmit`](Self::transmit).
+    pub fn poll_due(&mut self) -> Option<usize> {
+        self.due.pop_front()
+    }
+
+    /// What the leg at a place sends of its own accord, written into the buffer, until there is nothing more: for a
+    /// report 160 bytes are enough, and a peer's handshake fits into 1500.
     #[must_use]
-    pub fn poll_transmit(&mut self, now: Now, buffer: &mut [u8]) -> Option<Transmit> {
-        loop {
-            let place = self.reports.pop_front()?;
-            if let Some((len, to)) = self.leg(place).and_then(|leg| leg.write_report(now, buffer)) {
-                return Some(Transmit { socket: Socket { place, kind: SocketKind::Rtcp }, to, len });
-            }
-        }
+    pub fn transmit(&mut self, now: Now, place: usize, buffer: &mut [u8]) -> Option<Transmit> {
+        self.leg(place)?.transmit(now, buffer).map(|parting| from_place(place, parting))
     }
 
     /// What a leg has to say.
@@ -150,6 +191,30 @@ impl Engine {
     /// What was counted since the last time.
     pub fn take_counts(&mut self) -> Counts {
         std::mem::take(&mut self.out.counts)
+    }
+
+    fn fill(&mut self, place: usize, leg: Leg) {
+        self.close(place);
+        if self.legs.len() <= place {
+            self.legs.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.legs.get_mut(place) {
+            self.places.insert(leg.id(), place);
+            *slot = Some(Box::new(leg));
+        }
+    }
+
+    /// A peer was spoken to by its far end, and may have an answer.
+    fn answer(&mut self, place: usize, from: SocketAddr, received: &Received) {
+        if matches!(received, Received::Alive) {
+            self.demux.learn(place, from);
+        }
+        self.due.push_back(place);
+    }
+
+    fn pass_on(&mut self, now: Timestamp, arrival: &Arrival, buffer: &mut [u8]) -> Option<Transmit> {
+        let place = arrival.bridge?.place?;
+        self.leg(place)?.send(now, arrival, buffer).map(|parting| from_place(place, parting))
     }
 
     fn leg(&mut self, place: usize) -> Option<&mut Leg> {
@@ -184,11 +249,11 @@ impl Engine {
         self.link(track, to);
     }
 
-    fn detach(&mut self, track: TrackId) {
+    fn detach(&mut self, now: Timestamp, track: TrackId) {
         let Some(&place) = self.tracks.get(&track) else { return };
         let Some(leg) = self.leg(place) else { return };
         let bridge = leg.bridge();
-        leg.detach();
+        leg.detach(now);
         self.forget(track, bridge);
     }
 
@@ -225,6 +290,10 @@ impl Engine {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         REPORT_INTERVAL / 2 + REPORT_INTERVAL * u32::from((mixed >> 48) as u16) / u32::from(u16::MAX)
     }
+}
+
+fn from_place(place: usize, (kind, to, len): Parting) -> Transmit {
+    Transmit { socket: Socket { place, kind }, to, len }
 }
 
 #[cfg(test)]

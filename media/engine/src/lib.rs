@@ -2,22 +2,27 @@
 //!
 //! ```text
 //!  socket of A ─▶ latch ─▶ source ─▶ formats ─▶ digits        A's side: who sends, how well, what
-//!                                       └─▶ numbers ─▶ socket of B    B's side: one SSRC, one sequence, one clock
+//!  shared port ─▶ peer ──┘                └─▶ numbers ─▶ socket of B    B's side: one SSRC, one sequence, one clock
+//!                                                └─▶ peer ─▶ shared port
 //! ```
 //!
 //! # Invariants
-//! * No threads, sockets, clock or randomness: the time comes with the input, a seed at the start.
+//! * No threads, sockets or clock: the time comes with the input. The randomness is a seed given at the start, but for
+//!   what the library needs of it to shake hands.
 //! * Nothing is allocated and nothing locked per packet; a packet is rewritten where it lies.
-//! * What must outlive an engine is in [`Continuity`], which whoever rebuilds it keeps.
+//! * What must outlive an engine is in [`Continuity`] and [`peer::Kept`], which whoever rebuilds it keeps.
 //! * No packet panics, and none leaves for an address that is not unicast.
 
 mod continuity;
 mod counts;
+mod demux;
 mod digit;
 mod engine;
 mod formats;
+mod g711;
 mod latch;
 mod leg;
+pub mod peer;
 mod rtcp;
 mod sender;
 mod source;
@@ -33,17 +38,19 @@ use std::net::SocketAddr;
 pub struct Socket {
     /// The leg's place in the engine: a small number that whoever owns the sockets gives out.
     pub place: usize,
-    /// Which of its two.
+    /// Which of its sockets.
     pub kind: SocketKind,
 }
 
-/// A leg has two sockets.
+/// A leg has two sockets, or shares one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SocketKind {
     /// For media.
     Rtp,
     /// For reports about it.
     Rtcp,
+    /// The one of all peers.
+    Peer,
 }
 
 /// A packet that is ready to go: the first `len` bytes of the buffer that the engine was given.

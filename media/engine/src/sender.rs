@@ -51,10 +51,6 @@ impl Sender {
         Self { kept, feed, clock_rate_hz: 8_000 }
     }
 
-    pub(crate) fn kept(&self) -> &Continuity {
-        &self.kept
-    }
-
     /// Gives a packet its numbers, and remembers them before it leaves.
     pub(crate) fn renumber(&mut self, now: Timestamp, packet: &Incoming) -> Outgoing {
         let newest = self.kept.newest();

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tandem_core::id::{LegId, TrackId};
 use tandem_core::media::{MediaCommand, TrackSpec};
 use tandem_engine::Continuity;
+use tandem_engine::peer::Kept;
 
 use crate::pair::Pair;
 
@@ -19,13 +20,24 @@ pub(crate) struct BlackBox {
     pub(crate) leg: LegId,
     /// Names it where only a number fits. Never 0.
     pub(crate) serial: usize,
-    pub(crate) pair: Arc<Pair>,
+    pub(crate) carriage: Carriage,
     /// Written by the worker, per packet, without a lock.
     pub(crate) kept: Arc<Continuity>,
     wish: Mutex<Wish>,
     home: AtomicUsize,
     is_over: AtomicBool,
+    /// It broke, and its leg does not know yet.
+    is_untold: AtomicBool,
     is_fragile: AtomicBool,
+}
+
+/// What its packets travel by.
+#[derive(Debug)]
+pub(crate) enum Carriage {
+    /// Sockets of its own.
+    Pair(Arc<Pair>),
+    /// A WebRTC peer on its worker's port: what that one must not lose.
+    Peer(Arc<Kept>),
 }
 
 /// What the control side wants of it.
@@ -37,17 +49,18 @@ struct Wish {
 }
 
 impl BlackBox {
-    pub(crate) fn new(leg: LegId, serial: usize, pair: Arc<Pair>) -> Self {
+    pub(crate) fn new(leg: LegId, serial: usize, carriage: Carriage) -> Self {
         // Random from the start, as RFC 3550, 5.1 wants them.
         let kept = Continuity::new(rand::random(), rand::random(), rand::random());
         Self {
             leg,
             serial,
-            pair,
+            carriage,
             kept: Arc::new(kept),
             wish: Mutex::default(),
             home: AtomicUsize::new(NOWHERE),
             is_over: AtomicBool::new(false),
+            is_untold: AtomicBool::new(false),
             is_fragile: AtomicBool::new(false),
         }
     }
@@ -78,6 +91,23 @@ impl BlackBox {
         self.wish.lock().spec.is_some()
     }
 
+    pub(crate) fn is_peer(&self) -> bool {
+        matches!(self.carriage, Carriage::Peer(_))
+    }
+
+    /// Its own sockets.
+    pub(crate) fn pair(&self) -> Option<&Arc<Pair>> {
+        match &self.carriage {
+            Carriage::Pair(pair) => Some(pair),
+            Carriage::Peer(_) => None,
+        }
+    }
+
+    /// Whether another worker may get it: it has something to carry, and sockets that can be taken along.
+    pub(crate) fn may_move(&self) -> bool {
+        !self.is_peer() && self.is_attached()
+    }
+
     /// The worker that carries it.
     pub(crate) fn home(&self) -> Option<usize> {
         Some(self.home.load(SeqCst)).filter(|home| *home != NOWHERE)
@@ -94,6 +124,21 @@ impl BlackBox {
 
     pub(crate) fn end(&self) {
         self.is_over.store(true, SeqCst);
+    }
+
+    /// It broke: nobody touches it any more, and its leg must hear of it.
+    pub(crate) fn break_off(&self) {
+        self.is_untold.store(true, SeqCst);
+        self.end();
+    }
+
+    /// Whether its leg must still hear that it broke.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.is_untold.load(SeqCst)
+    }
+
+    pub(crate) fn told(&self) {
+        self.is_untold.store(false, SeqCst);
     }
 
     /// For drills: its next packet panics.

@@ -14,6 +14,11 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// The instant of timestamp 0, give or take a microsecond.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.start
+    }
+
     /// Microseconds, from 1.
     pub(crate) fn mono(&self) -> Timestamp {
         Timestamp(1 + u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX - 1))

@@ -22,6 +22,12 @@ pub struct Config {
     /// then gone. Default 1s.
     #[serde(with = "humantime_serde")]
     pub port_rest: Duration,
+    /// First of the ports for WebRTC, one per worker, 1024..=65535 and outside of the range for RTP; 0: any that are free.
+    /// Default 7882.
+    pub first_peer_port: u16,
+    /// WebRTC peers that one worker takes, 1..=100000. All peers of a call live on one worker, which the call's id
+    /// chooses. Default 2000.
+    pub peers_per_worker: usize,
     /// Worker threads, 0..=256; 0: one per core. Default 0.
     pub workers: usize,
     /// Whether each worker stays on one core. Default true.
@@ -29,6 +35,9 @@ pub struct Config {
     /// After how long without RTP and RTCP an answered leg is lost, 1s..=1h. Default 30s.
     #[serde(with = "humantime_serde")]
     pub silence_timeout: Duration,
+    /// After how long without a check of its path, RTP and RTCP an answered WebRTC leg is lost, 1s..=1h. Default 10s.
+    #[serde(with = "humantime_serde")]
+    pub peer_silence_timeout: Duration,
     /// Changes that may wait for a worker, 16..=1000000; beyond that the worker counts as stuck. Default 4096.
     pub queue: usize,
 }
@@ -41,9 +50,12 @@ impl Default for Config {
             first_port: 10_000,
             last_port: 19_999,
             port_rest: Duration::from_secs(1),
+            first_peer_port: 7_882,
+            peers_per_worker: 2_000,
             workers: 0,
             pin: true,
             silence_timeout: Duration::from_secs(30),
+            peer_silence_timeout: Duration::from_secs(10),
             queue: 4_096,
         }
     }
@@ -58,6 +70,9 @@ pub enum ConfigError {
     /// Both are.
     #[error("media.first_port and media.last_port must hold a pair above 1023")]
     PortRange,
+    /// Nobody may have two ports in one.
+    #[error("media.first_peer_port must have a port above 1023 for every worker, outside of the range for RTP")]
+    PeerPorts,
     /// See the field's range.
     #[error("media.{0} is out of its range")]
     Range(&'static str),
@@ -76,11 +91,16 @@ impl Config {
         if self.first_port < 1_024 || self.pairs().next().is_none() {
             return Err(ConfigError::PortRange);
         }
+        if self.first_peer_port != 0 && !self.has_peer_ports() {
+            return Err(ConfigError::PeerPorts);
+        }
         let second = Duration::from_secs(1);
         for (name, is_legal) in [
             ("port_rest", self.port_rest <= 60 * second),
             ("workers", self.workers <= 256),
+            ("peers_per_worker", (1..=100_000).contains(&self.peers_per_worker)),
             ("silence_timeout", (second..=3_600 * second).contains(&self.silence_timeout)),
+            ("peer_silence_timeout", (second..=3_600 * second).contains(&self.peer_silence_timeout)),
             ("queue", (16..=1_000_000).contains(&self.queue)),
         ] {
             if !is_legal {
@@ -99,6 +119,19 @@ impl Config {
     pub(crate) fn pairs(&self) -> impl Iterator<Item = u16> + use<> {
         let first = self.first_port.saturating_add(self.first_port % 2);
         (first..self.last_port).step_by(2)
+    }
+
+    /// The port for the peers of a worker; 0: any.
+    pub(crate) fn peer_port(&self, worker: usize) -> u16 {
+        let above = u16::try_from(worker).unwrap_or(u16::MAX);
+        if self.first_peer_port == 0 { 0 } else { self.first_peer_port.saturating_add(above) }
+    }
+
+    fn has_peer_ports(&self) -> bool {
+        let first = usize::from(self.first_peer_port);
+        let last = first + self.worker_count() - 1;
+        let is_apart = last < self.first_port.into() || first > self.last_port.into();
+        first >= 1_024 && last <= u16::MAX.into() && is_apart
     }
 
     pub(crate) fn worker_count(&self) -> usize {
@@ -126,6 +159,24 @@ mod tests {
         assert_eq!(config.pairs().collect::<Vec<_>>(), [10_002, 10_004]);
         let config = Config { first_port: 10_001, last_port: 10_002, ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::PortRange));
+    }
+
+    #[test]
+    fn the_ports_of_peers_are_apart_from_those_for_rtp_and_are_there_for_every_worker() {
+        for (first_peer_port, workers, is_legal) in [
+            (7_882, 4, true),
+            (9_996, 4, true),
+            (9_997, 4, false),
+            (19_999, 1, false),
+            (20_000, 4, true),
+            (65_532, 4, true),
+            (65_533, 4, false),
+            (1_023, 1, false),
+            (0, 4, true),
+        ] {
+            let config = Config { first_peer_port, workers, ..Config::default() };
+            assert_eq!(config.check().is_ok(), is_legal, "{first_peer_port} and {workers} workers");
+        }
     }
 
     #[test]

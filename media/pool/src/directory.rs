@@ -2,11 +2,14 @@
 //!
 //! # Invariants
 //! * Legs that are connected by bridges, directly or over others, live on one worker.
+//! * A peer never moves. All peers of a call are on one worker; legs of two calls that both have peers cannot be united.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use tandem_core::id::LegId;
+use tandem_core::id::{CallId, LegId};
+use tandem_core::machine::Refusal;
 
 use crate::black_box::BlackBox;
 
@@ -18,6 +21,8 @@ pub(crate) struct Directory {
     links: HashMap<LegId, Vec<LegId>>,
     /// Legs per worker; `None` for one that was given up.
     load: Vec<Option<usize>>,
+    /// How many of them are peers.
+    peers: Vec<usize>,
 }
 
 /// Somebody to be told that a box changed.
@@ -25,7 +30,7 @@ pub(crate) type Note = (usize, Arc<BlackBox>);
 
 impl Directory {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { boxes: HashMap::new(), links: HashMap::new(), load: vec![Some(0); workers] }
+        Self { boxes: HashMap::new(), links: HashMap::new(), load: vec![Some(0); workers], peers: vec![0; workers] }
     }
 
     pub(crate) fn find(&self, leg: LegId) -> Option<&Arc<BlackBox>> {
@@ -35,6 +40,24 @@ impl Directory {
     /// Files a leg, unless it is there already: then it gives back that one.
     pub(crate) fn file(&mut self, new: Arc<BlackBox>) -> Arc<BlackBox> {
         self.boxes.entry(new.leg).or_insert(new).clone()
+    }
+
+    /// The same for a peer, at the home of its call: full when that worker has so many already.
+    pub(crate) fn file_peer(
+        &mut self,
+        new: Arc<BlackBox>,
+        call: CallId,
+        limit: usize,
+    ) -> Result<Arc<BlackBox>, Refusal> {
+        if let Some(found) = self.boxes.get(&new.leg) {
+            return Ok(found.clone());
+        }
+        let home = self.home_of(call).ok_or(Refusal::Full)?;
+        let peers = self.peers.get_mut(home).filter(|peers| **peers < limit).ok_or(Refusal::Full)?;
+        *peers += 1;
+        self.shift(Some(home), |load| load + 1);
+        new.move_to(home);
+        Ok(self.file(new))
     }
 
     pub(crate) fn remove(&mut self, leg: LegId) -> Option<Arc<BlackBox>> {
@@ -48,6 +71,9 @@ impl Directory {
             }
         }
         self.shift(gone.home(), |load| load.saturating_sub(1));
+        if let Some(peers) = gone.home().filter(|_| gone.is_peer()).and_then(|home| self.peers.get_mut(home)) {
+            *peers = peers.saturating_sub(1);
+        }
         Some(gone)
     }
 
@@ -64,12 +90,15 @@ impl Directory {
     /// Nothing when there is no worker left.
     pub(crate) fn unite(&mut self, leg: LegId) -> Vec<Note> {
         let members = self.connected(leg);
-        let homes = members.iter().filter_map(|member| member.home()).filter(|home| self.is_open(*home));
-        let Some(home) = homes.clone().max_by_key(|home| homes.clone().filter(|other| other == home).count()) else {
+        let homes = |of_peers: bool| {
+            let counted = members.iter().filter(|member| member.is_peer() || !of_peers);
+            counted.filter_map(|member| member.home()).filter(|home| self.is_open(*home)).collect::<Vec<_>>()
+        };
+        let Some(home) = most_common(&homes(true)).or_else(|| most_common(&homes(false))) else {
             return self.settle(leg);
         };
         let mut notes = Vec::new();
-        for member in members.into_iter().filter(|member| member.is_attached() && member.home() != Some(home)) {
+        for member in members.into_iter().filter(|member| member.may_move() && member.home() != Some(home)) {
             let old = member.home();
             member.move_to(home);
             self.shift(old, |load| load.saturating_sub(1));
@@ -100,10 +129,20 @@ impl Directory {
     fn settle(&mut self, leg: LegId) -> Vec<Note> {
         let emptiest = self.load.iter().enumerate().filter_map(|(worker, load)| Some((worker, (*load)?)));
         let Some((home, _)) = emptiest.min_by_key(|(_, load)| *load) else { return Vec::new() };
-        let Some(found) = self.boxes.get(&leg).filter(|found| found.is_attached()).cloned() else { return Vec::new() };
+        let Some(found) = self.boxes.get(&leg).filter(|found| found.may_move()).cloned() else { return Vec::new() };
         found.move_to(home);
         self.shift(Some(home), |load| load + 1);
         vec![(home, found)]
+    }
+
+    /// The same for a call each time. When a worker is closed, only its own calls go elsewhere (rendezvous hashing).
+    fn home_of(&self, call: CallId) -> Option<usize> {
+        let weight = |worker: &usize| {
+            let mut hasher = DefaultHasher::new();
+            (call, worker).hash(&mut hasher);
+            hasher.finish()
+        };
+        (0..self.load.len()).filter(|worker| self.is_open(*worker)).max_by_key(weight)
     }
 
     fn connected(&self, leg: LegId) -> Vec<Arc<BlackBox>> {
@@ -128,5 +167,54 @@ impl Directory {
         if let Some(Some(load)) = worker.and_then(|worker| self.load.get_mut(worker)) {
             *load = change(*load);
         }
+    }
+}
+
+fn most_common(homes: &[usize]) -> Option<usize> {
+    homes.iter().copied().max_by_key(|home| homes.iter().filter(|other| *other == home).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::black_box::Carriage;
+
+    fn call(n: u128) -> CallId {
+        CallId::from_uuid(Uuid::from_u128(n))
+    }
+
+    fn peer(n: u128) -> Arc<BlackBox> {
+        let kept = tandem_engine::peer::Kept::new(n.to_string(), "a password of ICE, 24 long".into());
+        Arc::new(BlackBox::new(LegId::from_uuid(Uuid::from_u128(n)), 1, Carriage::Peer(Arc::new(kept))))
+    }
+
+    #[test]
+    fn calls_spread_over_workers_and_only_those_of_a_closed_one_go_elsewhere() {
+        let mut directory = Directory::new(4);
+        let homes = |directory: &Directory| (0..400).map(|n| directory.home_of(call(n)).unwrap()).collect::<Vec<_>>();
+        let before = homes(&directory);
+        assert!((0..4).all(|worker| before.iter().filter(|home| **home == worker).count() > 40));
+        directory.close_worker(2);
+        for (before, after) in before.into_iter().zip(homes(&directory)) {
+            assert!(after != 2 && (before == after || before == 2));
+        }
+    }
+
+    #[test]
+    fn peers_of_a_call_are_together_and_count_until_they_are_gone() {
+        let mut directory = Directory::new(3);
+        let first = directory.file_peer(peer(1), call(7), 2).unwrap();
+        let second = directory.file_peer(peer(2), call(7), 2).unwrap();
+        assert!(first.home().is_some() && first.home() == second.home());
+        assert_eq!(directory.file_peer(peer(3), call(7), 2).err(), Some(Refusal::Full));
+        assert!(Arc::ptr_eq(&directory.file_peer(peer(1), call(8), 2).unwrap(), &first));
+        directory.remove(first.leg);
+        directory.remove(first.leg);
+        assert!(directory.file_peer(peer(3), call(7), 2).is_ok());
+        directory.remove(second.leg);
+        directory.remove(peer(3).leg);
+        assert!(directory.load.iter().all(|load| *load == Some(0)) && directory.peers.iter().all(|peers| *peers == 0));
     }
 }

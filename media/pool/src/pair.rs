@@ -24,16 +24,17 @@ pub(crate) struct Pair {
 impl Pair {
     /// Binds an even port and the one above it.
     pub(crate) fn bind(address: IpAddr, port: u16) -> io::Result<Self> {
-        Ok(Self { port, rtp: bind(address, port)?, rtcp: bind(address, port + 1)? })
+        Ok(Self { port, rtp: bind(address, port, RECEIVE_BUFFER)?, rtcp: bind(address, port + 1, RECEIVE_BUFFER)? })
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
+    /// The one for RTCP, or else the one for RTP.
     pub(crate) fn socket(&self, kind: SocketKind) -> &UdpSocket {
         match kind {
-            SocketKind::Rtp => &self.rtp,
+            SocketKind::Rtp | SocketKind::Peer => &self.rtp,
             SocketKind::Rtcp => &self.rtcp,
         }
     }
@@ -51,10 +52,11 @@ impl Pair {
     }
 }
 
-fn bind(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+/// A socket for voice, which never blocks. The buffer may turn out smaller than wanted.
+pub(crate) fn bind(address: IpAddr, port: u16, receive_buffer: usize) -> io::Result<UdpSocket> {
     let socket = socket2::Socket::new(Domain::for_address((address, 0).into()), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_recv_buffer_size(receive_buffer)?;
     match address {
         IpAddr::V4(_) => socket.set_tos_v4(DSCP_EF)?,
         IpAddr::V6(_) => socket.set_tclass_v6(DSCP_EF)?,

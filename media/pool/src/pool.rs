@@ -6,21 +6,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use parking_lot::Mutex;
-use tandem_core::id::{LegId, TrackId};
+use tandem_core::id::{CallId, LegId, TrackId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
-use tandem_core::media::{LocalMedia, MediaCommand, MediaNews};
+use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescription};
 use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::pii::Pii;
 use tandem_core::ports::{CallPort, MediaPort};
+use tandem_engine::peer::{Identity, Kept, PeerError};
 
-use crate::black_box::BlackBox;
+use crate::black_box::{BlackBox, Carriage};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::{Directory, Note};
-use crate::pair::Pair;
 use crate::ports::Ports;
 use crate::seat::Seat;
+use crate::shared_port::SharedPort;
 use crate::worker::Worker;
+
+/// Of a user name fragment, by which a peer is found: 72 random bits are nobody else's.
+const UFRAG_LEN: usize = 12;
+
+/// Of a password: 144 random bits (RFC 8445, 5.3 wants 128).
+const PASSWORD_LEN: usize = 24;
+
+/// What both are made of (RFC 8839, 5.4).
+const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// See the crate. Shared as an `Arc`; the threads are brought by whoever supervises them.
 pub struct Pool {
@@ -29,6 +40,9 @@ pub struct Pool {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) seats: Vec<Seat>,
+    /// One per worker.
+    pub(crate) shared_ports: Vec<SharedPort>,
+    pub(crate) identity: Arc<Identity>,
     ports: Ports,
     pub(crate) directory: Mutex<Directory>,
     serial: AtomicUsize,
@@ -41,20 +55,42 @@ impl std::fmt::Debug for Pool {
     }
 }
 
+/// Why there is no pool.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What is wrong with the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Somebody else has the port, or the address is not ours.
+    #[error("media.first_peer_port: cannot bind UDP {address}")]
+    Port {
+        /// Which one.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no certificate for WebRTC.
+    #[error(transparent)]
+    Identity(#[from] PeerError),
+}
+
 impl Pool {
     /// A pool without threads: [`work`](Self::work) wants one for each of [`workers`](Self::workers). `calls` hears
     /// what legs have to say.
     ///
     /// # Errors
-    /// What is wrong with the configuration.
-    pub fn new(config: Config, calls: Arc<dyn CallPort>, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
+    /// What is wrong with the configuration, or the port that cannot be bound.
+    pub fn new(config: Config, calls: Arc<dyn CallPort>, metrics: Arc<Metrics>) -> Result<Self, StartError> {
         config.check()?;
         let workers = config.worker_count();
+        let shared_ports = (0..workers).map(|worker| shared_port(&config, worker)).collect::<Result<_, _>>()?;
         Ok(Self {
             calls,
             metrics,
             clock: Clock::start(),
             seats: (0..workers).map(|_| Seat::new(config.queue)).collect(),
+            shared_ports,
+            identity: Arc::new(Identity::generate()?),
             ports: Ports::new(&config),
             directory: Mutex::new(Directory::new(workers)),
             serial: AtomicUsize::new(1),
@@ -120,9 +156,55 @@ impl Pool {
         self.is_stopped.load(SeqCst)
     }
 
-    fn local(&self, pair: &Pair) -> LocalMedia {
+    /// Where a leg receives media.
+    fn local(&self, found: &BlackBox) -> LocalMedia {
         let at = |port| SocketAddr::new(self.config.announced(), port);
-        LocalMedia { rtp: at(pair.port()), rtcp: at(pair.port() + 1) }
+        match &found.carriage {
+            Carriage::Pair(pair) => LocalMedia::pair(at(pair.port()), at(pair.port() + 1)),
+            Carriage::Peer(kept) => {
+                let port = found.home().and_then(|home| self.shared_ports.get(home)).map_or(0, SharedPort::port);
+                let peer = PeerDescription {
+                    ufrag: kept.ufrag().to_owned(),
+                    password: Pii::new(kept.password().to_owned()),
+                    fingerprint: self.identity.fingerprint(),
+                    ssrc: Some(found.kept.ssrc()),
+                };
+                LocalMedia { peer: Some(Arc::new(peer)), ..LocalMedia::pair(at(port), at(port)) }
+            }
+        }
+    }
+
+    fn black_box(&self, leg: LegId, carriage: Carriage) -> Arc<BlackBox> {
+        Arc::new(BlackBox::new(leg, self.serial.fetch_add(1, SeqCst), carriage))
+    }
+
+    fn open_pair(&self, leg: LegId) -> Result<LocalMedia, Refusal> {
+        // Sockets are bound outside the lock.
+        let pair = self.ports.take(self.clock.mono()).ok_or(Refusal::Full)?;
+        let new = self.black_box(leg, Carriage::Pair(pair.clone()));
+        let filed = self.directory.lock().file(new.clone());
+        if Arc::ptr_eq(&filed, &new) {
+            self.metrics.shift(Gauge::MediaPortsUsed, 1);
+        } else {
+            self.ports.give_back(self.clock.mono(), pair);
+        }
+        Ok(self.local(&filed))
+    }
+
+    fn open_peer(&self, leg: LegId, call: CallId) -> Result<LocalMedia, Refusal> {
+        let kept = Arc::new(Kept::new(random_text(UFRAG_LEN), random_text(PASSWORD_LEN)));
+        let new = self.black_box(leg, Carriage::Peer(kept));
+        let filed = self.directory.lock().file_peer(new.clone(), call, self.config.peers_per_worker)?;
+        if Arc::ptr_eq(&filed, &new) {
+            self.metrics.shift(Gauge::PeersActive, 1);
+            // Its far end may send before anything is attached.
+            let seat = filed.home().and_then(|home| self.seats.get(home)).ok_or(Refusal::Full)?;
+            if let Err(stuck) = seat.note(new) {
+                self.release(leg);
+                return Err(stuck);
+            }
+        }
+        Ok(self.local(&filed))
     }
 
     /// Files the wish, and says who must look at it.
@@ -148,26 +230,20 @@ impl Pool {
 }
 
 impl MediaPort for Pool {
-    fn open(&self, leg: LegId) -> Result<LocalMedia, Refusal> {
+    fn open(&self, leg: LegId, carrier: Carrier) -> Result<LocalMedia, Refusal> {
         {
             let directory = self.directory.lock();
             if let Some(found) = directory.find(leg) {
-                return Ok(self.local(&found.pair));
+                return Ok(self.local(found));
             }
             if !directory.has_worker() {
                 return Err(Refusal::Full);
             }
         }
-        // Sockets are bound outside the lock.
-        let pair = self.ports.take(self.clock.mono()).ok_or(Refusal::Full)?;
-        let new = Arc::new(BlackBox::new(leg, self.serial.fetch_add(1, SeqCst), pair));
-        let filed = self.directory.lock().file(new.clone());
-        if Arc::ptr_eq(&filed, &new) {
-            self.metrics.shift(Gauge::MediaPortsUsed, 1);
-        } else {
-            self.ports.give_back(self.clock.mono(), new.pair.clone());
+        match carrier {
+            Carrier::Rtp => self.open_pair(leg),
+            Carrier::Peer(call) => self.open_peer(leg, call),
         }
-        Ok(self.local(&filed.pair))
     }
 
     fn command(&self, owner: LegId, command: MediaCommand) -> Result<(), Refusal> {
@@ -187,12 +263,25 @@ impl MediaPort for Pool {
     fn release(&self, leg: LegId) {
         let Some(gone) = self.directory.lock().remove(leg) else { return };
         gone.end();
-        self.metrics.shift(Gauge::MediaPortsUsed, -1);
+        let gauge = if gone.is_peer() { Gauge::PeersActive } else { Gauge::MediaPortsUsed };
+        self.metrics.shift(gauge, -1);
         if let Some(seat) = gone.home().and_then(|home| self.seats.get(home)) {
             seat.note_or_review(gone.clone());
         }
-        self.ports.give_back(self.clock.mono(), gone.pair.clone());
+        if let Some(pair) = gone.pair() {
+            self.ports.give_back(self.clock.mono(), pair.clone());
+        }
     }
+}
+
+fn shared_port(config: &Config, worker: usize) -> Result<SharedPort, StartError> {
+    let address = SocketAddr::new(config.address, config.peer_port(worker));
+    SharedPort::bind(address.ip(), address.port()).map_err(|source| StartError::Port { address, source })
+}
+
+fn random_text(len: usize) -> String {
+    let chars = (0..len).filter_map(|_| ICE_CHARS.get(usize::from(rand::random::<u8>() % 64)));
+    chars.map(|char| char::from(*char)).collect()
 }
 
 /// The track that a command is about.

@@ -2,7 +2,10 @@
 //!
 //! # Invariants
 //! * What one leg's step breaks ends that leg here; everything else unwinds to whoever supervises the thread.
+//! * In one turn, each socket is read for one burst: a flood on one delays the others by no more than that.
 //! * Before a packet leaves, the worker knows that its seat is still its own.
+
+mod legs;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -19,19 +22,25 @@ use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
 use tandem_core::media::MediaNews;
 use tandem_core::metric::Counter;
-use tandem_core::time::{Now, Timestamp};
+use tandem_core::time::Timestamp;
+use tandem_engine::peer::SEAL_OVERHEAD;
 use tandem_engine::{Engine, Settings, Socket, SocketKind, TICK, Transmit};
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::black_box::BlackBox;
+use crate::config::Config;
 use crate::pool::Pool;
 use crate::seat::Seat;
+use crate::shared_port::SharedPort;
 
 /// Readiness that one turn takes from the kernel.
 const EVENTS: usize = 1_024;
 
-/// Packets of one socket in one turn: a flood on one leg delays the others by no more than that.
+/// Packets of one leg's socket in one turn.
 const BURST: usize = 32;
+
+/// Packets of the peers' socket in one turn: more, for it has thousands of them; some hundreds of microseconds.
+const SHARED_BURST: usize = 256;
 
 /// A datagram larger than this is no voice.
 const PACKET: usize = 2_048;
@@ -42,10 +51,11 @@ const UNTOLD: usize = 4_096;
 /// How long a worker sleeps when it carries nothing: so long may a stop or a watchdog have to wait.
 const IDLE: Duration = Duration::from_millis(400);
 
-/// The token of wakes; sockets have twice their place, and one more for RTCP.
+/// The token of wakes; sockets of legs have twice their place, and one more for RTCP.
 const WAKE: Token = Token(usize::MAX);
 
-const KINDS: [SocketKind; 2] = [SocketKind::Rtp, SocketKind::Rtcp];
+/// The token of the peers' socket.
+const SHARED: Token = Token(usize::MAX - 1);
 
 /// See the module.
 pub(crate) struct Worker<'a> {
@@ -60,8 +70,13 @@ pub(crate) struct Worker<'a> {
     legs: HashMap<LegId, usize>,
     /// Sockets that had more than a burst: epoll will not name them again.
     unfinished: Vec<Socket>,
+    /// The same of the peers' socket.
+    is_shared_unfinished: bool,
     untold: VecDeque<(LegId, MediaNews)>,
-    buffer: Box<[u8; PACKET]>,
+    /// Legs that broke here and do not know it yet.
+    broken: VecDeque<Arc<BlackBox>>,
+    /// A datagram, and room for what sealing adds.
+    buffer: Box<[u8; PACKET + SEAL_OVERHEAD]>,
     forwarded: u64,
     next_tick: Timestamp,
 }
@@ -73,12 +88,17 @@ impl<'a> Worker<'a> {
             pin(index);
         }
         let poll = Poll::new()?;
+        if let Some(shared) = pool.shared_ports.get(index) {
+            let fd = shared.socket().as_raw_fd();
+            poll.registry().register(&mut SourceFd(&fd), SHARED, Interest::READABLE)?;
+        }
         let (generation, culprit) = seat.occupy(Waker::new(poll.registry(), WAKE)?);
         if generation > 1 {
             pool.metrics.count(Counter::MediaWorkersRebuilt);
             warn!(worker = index, generation, "media worker rebuilt");
         }
-        let settings = Settings { silence_timeout: pool.config.silence_timeout };
+        let Config { silence_timeout, peer_silence_timeout, .. } = pool.config;
+        let settings = Settings { silence_timeout, peer_silence_timeout };
         let mut worker = Self {
             pool,
             seat,
@@ -90,8 +110,10 @@ impl<'a> Worker<'a> {
             free: Vec::new(),
             legs: HashMap::new(),
             unfinished: Vec::new(),
+            is_shared_unfinished: false,
             untold: VecDeque::new(),
-            buffer: Box::new([0; PACKET]),
+            broken: VecDeque::new(),
+            buffer: Box::new([0; PACKET + SEAL_OVERHEAD]),
             forwarded: 0,
             next_tick: pool.clock.mono(),
         };
@@ -114,8 +136,9 @@ impl<'a> Worker<'a> {
             if self.seat.takes_break() {
                 break_down();
             }
-            self.read(&events);
+            // First, for what is new may be spoken to already.
             self.reconcile_noted();
+            self.read(&events);
             self.tick();
             self.tell();
             self.count();
@@ -124,31 +147,41 @@ impl<'a> Worker<'a> {
     }
 
     fn timeout(&self) -> Duration {
-        if !self.unfinished.is_empty() {
+        if !self.unfinished.is_empty() || self.is_shared_unfinished {
             return Duration::ZERO;
         }
-        if self.legs.is_empty() && self.untold.is_empty() { IDLE } else { self.next_tick - self.pool.clock.mono() }
+        let is_idle = self.legs.is_empty() && self.untold.is_empty() && self.broken.is_empty();
+        if is_idle { IDLE } else { self.next_tick - self.pool.clock.mono() }
     }
 
     // ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn read(&mut self, events: &Events) {
+        let mut has_shared = std::mem::take(&mut self.is_shared_unfinished);
         for socket in std::mem::take(&mut self.unfinished) {
             self.read_socket(socket);
         }
-        for token in events.iter().map(|event| event.token()).filter(|token| *token != WAKE) {
-            self.read_socket(socket_of(token));
+        for event in events {
+            match event.token() {
+                WAKE => {}
+                SHARED => has_shared = true,
+                token => self.read_socket(socket_of(token)),
+            }
+        }
+        if has_shared {
+            self.read_shared();
         }
     }
 
     fn read_socket(&mut self, socket: Socket) {
         let Some(found) = self.places.get(socket.place).and_then(Clone::clone) else { return };
+        let Some(pair) = found.pair() else { return };
         let now = self.pool.clock.mono();
         for _ in 0..BURST {
             if !self.owns(&found) {
                 return;
             }
-            match found.pair.socket(socket.kind).recv_from(self.buffer.as_mut_slice()) {
+            match pair.socket(socket.kind).recv_from(datagram(&mut self.buffer)) {
                 Ok((len, from)) => self.take(now, &found, socket, from, len),
                 Err(empty) if empty.kind() == io::ErrorKind::WouldBlock => return,
                 // An answer of the network to something we sent: the next read goes on.
@@ -161,143 +194,81 @@ impl<'a> Worker<'a> {
         }
     }
 
+    fn read_shared(&mut self) {
+        let Some(shared) = self.pool.shared_ports.get(self.index) else { return };
+        let now = self.pool.clock.mono();
+        for _ in 0..SHARED_BURST {
+            if !self.seat.is_held_by(self.generation) {
+                return;
+            }
+            match shared.socket().recv_from(datagram(&mut self.buffer)) {
+                Ok((len, from)) => self.take_shared(now, from, len),
+                Err(empty) if empty.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+        self.is_shared_unfinished = true;
+    }
+
+    fn take_shared(&mut self, now: Timestamp, from: SocketAddr, len: usize) {
+        let Some(place) = self.buffer.get(..len).and_then(|datagram| self.engine.find_peer(from, datagram)) else {
+            return;
+        };
+        let Some(found) = self.places.get(place).and_then(Clone::clone).filter(|found| self.owns(found)) else {
+            return;
+        };
+        self.take(now, &found, Socket { place, kind: SocketKind::Peer }, from, len);
+        self.send_due();
+    }
+
     fn owns(&self, found: &BlackBox) -> bool {
         !found.is_over() && found.home() == Some(self.index) && self.seat.is_held_by(self.generation)
     }
 
-    fn take(&mut self, now: Timestamp, found: &BlackBox, socket: Socket, from: SocketAddr, len: usize) {
+    fn take(&mut self, now: Timestamp, found: &Arc<BlackBox>, socket: Socket, from: SocketAddr, len: usize) {
         let (engine, buffer) = (&mut self.engine, &mut self.buffer);
         let step = || {
             if found.is_fragile() {
                 break_down();
             }
-            engine.receive(now, socket, from, buffer.get_mut(..len)?)
+            engine.receive(now, socket, from, buffer.as_mut_slice(), len)
         };
         match guarded(self.seat, found, step) {
-            Some(Some(transmit)) => self.send(transmit),
+            Some(Some(transmit)) => self.forwarded += u64::from(self.send(transmit)),
             Some(None) => {}
             None => self.give_up(socket.place, found),
         }
     }
 
-    fn send(&mut self, transmit: Transmit) {
-        let Some(Some(through)) = self.places.get(transmit.socket.place) else { return };
-        let Some(packet) = self.buffer.get(..transmit.len) else { return };
-        if !self.seat.is_held_by(self.generation) {
-            return;
-        }
-        // A full send buffer loses the packet, as any network may: a late one would be worth nothing.
-        let is_sent = through.pair.socket(transmit.socket.kind).send_to(packet, transmit.to).is_ok();
-        self.forwarded += u64::from(is_sent && transmit.socket.kind == SocketKind::Rtp);
-    }
-
-    // ── legs ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn take_over(&mut self, culprit: usize) {
-        let boxes = self.pool.directory.lock().of_worker(self.index);
-        for found in boxes {
-            if found.serial == culprit {
-                self.report_broken(&found);
-            } else {
-                self.reconcile(&found);
+    /// Sends what legs have to say of their own accord: reports, and what peers answer.
+    fn send_due(&mut self) {
+        while let Some(place) = self.engine.poll_due() {
+            let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
+            let now = self.pool.clock.now();
+            loop {
+                let (engine, buffer) = (&mut self.engine, &mut self.buffer);
+                match guarded(self.seat, &found, || engine.transmit(now, place, buffer.as_mut_slice())) {
+                    Some(Some(transmit)) => self.send(transmit),
+                    Some(None) => break,
+                    None => {
+                        self.give_up(place, &found);
+                        break;
+                    }
+                };
             }
         }
     }
 
-    fn reconcile_noted(&mut self) {
-        while let Some(changed) = self.seat.next_note() {
-            self.reconcile(&changed);
-        }
-        if self.seat.takes_review() {
-            let boxes = self.pool.directory.lock().of_worker(self.index);
-            let here: Vec<_> = self.places.iter().flatten().cloned().collect();
-            here.iter().chain(&boxes).for_each(|found| self.reconcile(found));
-        }
-    }
-
-    /// Brings the engine in line with a box.
-    fn reconcile(&mut self, found: &Arc<BlackBox>) {
-        if !self.owns(found) {
-            return self.drop_leg(found);
-        }
-        let Some(place) = self.place_of(found) else { return self.report_broken(found) };
-        let now = self.pool.clock.mono();
-        let engine = &mut self.engine;
-        let step = || found.commands().iter().flatten().for_each(|command| engine.apply(now, command));
-        if guarded(self.seat, found, step).is_none() {
-            self.give_up(place, found);
-        }
-    }
-
-    /// Where the leg is, after taking it in if need be. `None`: its sockets cannot be listened to.
-    fn place_of(&mut self, found: &Arc<BlackBox>) -> Option<usize> {
-        if let Some(place) = self.legs.get(&found.leg).copied() {
-            let here = self.places.get(place).and_then(Clone::clone)?;
-            if here.serial == found.serial {
-                return Some(place);
-            }
-            // Released and opened again, and the release came out of turn.
-            self.drop_leg(&here);
-        }
-        let place = self.free.pop().unwrap_or(self.places.len());
-        for kind in KINDS {
-            let fd = found.pair.socket(kind).as_raw_fd();
-            let token = token_of(Socket { place, kind });
-            if let Err(refused) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
-                error!(leg_id = %found.leg, error = %refused, "socket not registered");
-                self.unregister(found);
-                self.vacate(place);
-                return None;
-            }
-        }
-        if self.places.len() <= place {
-            self.places.resize(place + 1, None);
-        }
-        if let Some(slot) = self.places.get_mut(place) {
-            *slot = Some(found.clone());
-        }
-        self.legs.insert(found.leg, place);
-        self.engine.open(self.pool.clock.mono(), place, found.leg, found.kept.clone());
-        Some(place)
-    }
-
-    fn drop_leg(&mut self, found: &BlackBox) {
-        // A leg may have been released and opened again meanwhile: the one that is here is then another.
-        let is_here = |place: &usize| {
-            self.places.get(*place).and_then(Option::as_ref).is_some_and(|here| here.serial == found.serial)
+    /// A full send buffer loses the packet, as any network may: a late one would be worth nothing.
+    fn send(&self, transmit: Transmit) -> bool {
+        let Transmit { socket: Socket { place, kind }, to, len } = transmit;
+        let own = || Some(self.places.get(place)?.as_deref()?.pair()?.socket(kind));
+        let socket = match kind {
+            SocketKind::Peer => self.pool.shared_ports.get(self.index).map(SharedPort::socket),
+            SocketKind::Rtp | SocketKind::Rtcp => own(),
         };
-        let Some(place) = self.legs.get(&found.leg).copied().filter(is_here) else { return };
-        self.legs.remove(&found.leg);
-        self.engine.close(place);
-        self.unregister(found);
-        self.vacate(place);
-    }
-
-    fn unregister(&self, found: &BlackBox) {
-        for kind in KINDS {
-            // An error says that it is not registered: so much the better.
-            let _ = self.poll.registry().deregister(&mut SourceFd(&found.pair.socket(kind).as_raw_fd()));
-        }
-    }
-
-    fn vacate(&mut self, place: usize) {
-        if let Some(slot) = self.places.get_mut(place) {
-            *slot = None;
-            self.free.push(place);
-        }
-        self.unfinished.retain(|socket| socket.place != place);
-    }
-
-    /// A leg whose step panicked is not touched again.
-    fn give_up(&mut self, place: usize, found: &BlackBox) {
-        error!(leg_id = %found.leg, worker = self.index, place, "a packet or command broke this leg");
-        self.report_broken(found);
-        self.drop_leg(found);
-    }
-
-    fn report_broken(&mut self, found: &BlackBox) {
-        found.end();
-        self.untold.push_back((found.leg, MediaNews::Broken));
+        let (Some(socket), Some(packet)) = (socket, self.buffer.get(..len)) else { return false };
+        self.seat.is_held_by(self.generation) && socket.send_to(packet, to).is_ok()
     }
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,13 +287,7 @@ impl<'a> Worker<'a> {
                 self.give_up(place, &found);
             }
         }
-        self.send_reports(now);
-    }
-
-    fn send_reports(&mut self, now: Now) {
-        while let Some(transmit) = self.engine.poll_transmit(now, self.buffer.as_mut_slice()) {
-            self.send(transmit);
-        }
+        self.send_due();
     }
 
     fn tell(&mut self) {
@@ -332,9 +297,16 @@ impl<'a> Worker<'a> {
             }
         }
         for _ in 0..self.untold.len() {
-            let Some((leg, news)) = self.untold.pop_front() else { return };
+            let Some((leg, news)) = self.untold.pop_front() else { break };
             if self.pool.calls.tell_leg(leg, LegInput::Media(news)) == Err(Refusal::Full) {
                 self.untold.push_back((leg, news));
+            }
+        }
+        for _ in 0..self.broken.len() {
+            let Some(broken) = self.broken.pop_front() else { return };
+            match self.pool.calls.tell_leg(broken.leg, LegInput::Media(MediaNews::Broken)) {
+                Err(Refusal::Full) => self.broken.push_back(broken),
+                _ => broken.told(),
             }
         }
     }
@@ -349,6 +321,11 @@ impl<'a> Worker<'a> {
             (Counter::RtpUnrouted, counts.unrouted),
             (Counter::RtcpReceived, counts.reports),
             (Counter::MediaSilent, counts.silent),
+            (Counter::PeersConnected, counts.peers_connected),
+            (Counter::PeersRebuilt, counts.peers_rebuilt),
+            (Counter::PeerMalformed, counts.peer_malformed),
+            (Counter::PeerForeign, counts.peer_foreign),
+            (Counter::PeerRefused, counts.peer_refused),
         ] {
             if more > 0 {
                 self.pool.metrics.add(counter, more);
@@ -370,6 +347,11 @@ fn guarded<R>(seat: &Seat, found: &BlackBox, step: impl FnOnce() -> R) -> Option
 #[expect(clippy::panic, reason = "a drill wants a real one")]
 fn break_down() {
     panic!("asked to break");
+}
+
+/// Where a datagram is received: the rest is for sealing.
+fn datagram(buffer: &mut [u8; PACKET + SEAL_OVERHEAD]) -> &mut [u8] {
+    buffer.first_chunk_mut::<PACKET>().map_or(&mut [], |datagram| datagram.as_mut_slice())
 }
 
 fn token_of(socket: Socket) -> Token {

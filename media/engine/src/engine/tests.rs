@@ -8,9 +8,27 @@ use uuid::Uuid;
 
 use super::*;
 
-const SETTINGS: Settings = Settings { silence_timeout: Duration::from_secs(30) };
+const SETTINGS: Settings =
+    Settings { silence_timeout: Duration::from_secs(30), peer_silence_timeout: Duration::from_secs(10) };
 const A: usize = 0;
 const B: usize = 1;
+
+impl Engine {
+    /// A packet that fills its buffer: nothing in these calls is sealed.
+    fn take(&mut self, now: Timestamp, socket: Socket, from: SocketAddr, packet: &mut [u8]) -> Option<Transmit> {
+        self.receive(now, socket, from, packet, packet.len())
+    }
+
+    fn next_transmit(&mut self, now: Now, buffer: &mut [u8]) -> Option<Transmit> {
+        loop {
+            let place = self.poll_due()?;
+            if let Some(transmit) = self.transmit(now, place, buffer) {
+                self.due.push_front(place);
+                return Some(transmit);
+            }
+        }
+    }
+}
 
 fn leg(n: usize) -> LegId {
     LegId::from_uuid(Uuid::from_u128(n as u128 + 1))
@@ -36,7 +54,7 @@ fn codec(payload_type: u8, name: &str) -> Codec {
 fn description(rtp: SocketAddr, event: u8, direction: Direction) -> MediaDescription {
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
     let codecs = vec![codec(0, "PCMU"), codec(8, "PCMA"), codec(event, "telephone-event")];
-    MediaDescription { rtp, rtcp, codecs, ptime_ms: Some(20), direction, text: None }
+    MediaDescription { rtp, rtcp, codecs, ptime_ms: Some(20), direction, peer: None, text: None }
 }
 
 fn spec(n: usize, remote: MediaDescription) -> TrackSpec {
@@ -90,7 +108,7 @@ fn voice(n: u16) -> Vec<u8> {
 
 /// Packet `n` from A's far end, 20 ms after the one before.
 fn speak(engine: &mut Engine, n: u16) -> Option<Transmit> {
-    engine.receive(ms(u64::from(n) * 20), rtp(A), far(A), &mut voice(n))
+    engine.take(ms(u64::from(n) * 20), rtp(A), far(A), &mut voice(n))
 }
 
 fn news(engine: &mut Engine) -> Vec<(LegId, MediaNews)> {
@@ -101,12 +119,39 @@ fn news(engine: &mut Engine) -> Vec<(LegId, MediaNews)> {
 fn what_one_far_end_says_goes_to_the_other_under_our_ssrc_with_the_payload_untouched() {
     let mut engine = talking();
     let mut bytes = voice(0);
-    let transmit = engine.receive(ms(0), rtp(A), far(A), &mut bytes).unwrap();
+    let transmit = engine.take(ms(0), rtp(A), far(A), &mut bytes).unwrap();
     assert_eq!(transmit, Transmit { socket: rtp(B), to: far(B), len: 172 });
     let out = RtpReader::new(&bytes).unwrap();
     assert_eq!((out.ssrc(), out.sequence_number(), out.timestamp(), out.mark()), (901, 10.into(), 1_000, true));
     assert_eq!((out.payload_type(), out.payload()), (0, &[0xd5; 160][..]));
     assert_eq!(engine.take_counts(), Counts { received: 1, ..Counts::default() });
+}
+
+#[test]
+fn what_was_agreed_on_with_the_sender_alone_is_taken_out_of_its_packets() {
+    let mut engine = talking();
+    // One contributing source, an extension of one word (RFC 8285), and four bytes of padding.
+    let mut bytes = vec![0xb1, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 0, 77, 9, 9, 9, 9, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0];
+    bytes.extend([0xd5; 160]);
+    bytes.extend([0, 0, 0, 4]);
+    let transmit = engine.take(ms(0), rtp(A), far(A), &mut bytes).unwrap();
+    assert_eq!((transmit.len, bytes[0]), (172, 0x80));
+    assert_eq!(RtpReader::new(&bytes[..transmit.len]).unwrap().payload(), [0xd5; 160]);
+}
+
+#[test]
+fn two_sides_that_chose_different_laws_of_g711_hear_each_other() {
+    let mut engine = talking();
+    let mut remote = description(far(B), 96, Direction::SendRecv);
+    remote.codecs.remove(0);
+    engine.apply(ms(0), &attach(B, remote));
+    let mut bytes = packet(0, 500, 0, &[0xff; 160]);
+    assert!(engine.take(ms(0), rtp(A), far(A), &mut bytes).is_some());
+    let out = RtpReader::new(&bytes).unwrap();
+    assert_eq!((out.payload_type(), out.payload()), (8, &[0xd5; 160][..]));
+    let mut event = packet(101, 501, 160, &[5, 0x0a, 1, 0x40]);
+    assert!(engine.take(ms(20), rtp(A), far(A), &mut event).is_some());
+    assert_eq!(RtpReader::new(&event).unwrap().payload(), [5, 0x0a, 1, 0x40]);
 }
 
 #[test]
@@ -116,7 +161,7 @@ fn a_digit_goes_on_under_the_other_sides_number_and_is_told_once() {
     for (n, is_end) in [(1, false), (2, false), (3, true), (4, true)] {
         let payload = [5, if is_end { 0x8a } else { 0x0a }, 1, 0x40];
         let mut bytes = packet(101, 500 + n, 160, &payload);
-        assert!(engine.receive(ms(u64::from(n) * 20), rtp(A), far(A), &mut bytes).is_some());
+        assert!(engine.take(ms(u64::from(n) * 20), rtp(A), far(A), &mut bytes).is_some());
         let out = RtpReader::new(&bytes).unwrap();
         assert_eq!((out.payload_type(), out.timestamp(), out.payload()), (96, 1_160, &payload[..]));
     }
@@ -171,7 +216,7 @@ fn a_format_that_was_not_agreed_on_goes_nowhere_and_keeps_the_leg_alive() {
     engine.apply(ms(0), &MediaCommand::Watch { leg: leg(A) });
     speak(&mut engine, 0);
     let mut comfort_noise = packet(13, 501, 160, &[30]);
-    assert_eq!(engine.receive(ms(29_000), rtp(A), far(A), &mut comfort_noise), None);
+    assert_eq!(engine.take(ms(29_000), rtp(A), far(A), &mut comfort_noise), None);
     assert_eq!(engine.take_counts(), Counts { received: 2, unrouted: 1, ..Counts::default() });
     engine.expire(ms(31_000), A);
     assert_eq!(news(&mut engine), []);
@@ -187,13 +232,13 @@ fn what_is_no_rtp_or_rtcp_is_counted_and_changes_nothing() {
     wrong_padding[0] |= 0x20;
     for mut bytes in [vec![], voice(1)[..11].to_vec(), wrong_version, wrong_padding] {
         let before = bytes.clone();
-        assert_eq!(engine.receive(ms(10), rtp(A), far(A), &mut bytes), None);
-        assert_eq!(engine.receive(ms(10), rtcp(A), far(A), &mut bytes), None);
+        assert_eq!(engine.take(ms(10), rtp(A), far(A), &mut bytes), None);
+        assert_eq!(engine.take(ms(10), rtcp(A), far(A), &mut bytes), None);
         assert_eq!(bytes, before);
     }
     assert_eq!(engine.take_counts(), Counts { received: 1, malformed: 8, ..Counts::default() });
     let mut next = voice(1);
-    assert!(engine.receive(ms(20), rtp(A), far(A), &mut next).is_some());
+    assert!(engine.take(ms(20), rtp(A), far(A), &mut next).is_some());
     assert_eq!(RtpReader::new(&next).unwrap().sequence_number(), 11.into());
 }
 
@@ -202,11 +247,11 @@ fn packets_go_to_where_the_far_end_really_is_and_strangers_are_not_heard() {
     let mut engine = talking();
     let behind_nat: SocketAddr = "198.51.100.9:7777".parse().unwrap();
     let heard: Vec<bool> =
-        (0..4).map(|n| engine.receive(ms(u64::from(n) * 20), rtp(B), behind_nat, &mut voice(n)).is_some()).collect();
+        (0..4).map(|n| engine.take(ms(u64::from(n) * 20), rtp(B), behind_nat, &mut voice(n)).is_some()).collect();
     assert_eq!(heard, [false, false, true, true]);
     assert_eq!(speak(&mut engine, 0).unwrap().to, behind_nat);
     let intruder = SocketAddr::from(([203, 0, 113, 6], 6_666));
-    assert_eq!(engine.receive(ms(100), rtp(B), intruder, &mut voice(9)), None);
+    assert_eq!(engine.take(ms(100), rtp(B), intruder, &mut voice(9)), None);
     assert_eq!(engine.take_counts().foreign, 3);
     assert_eq!(speak(&mut engine, 1).unwrap().to, behind_nat);
 }
@@ -245,7 +290,7 @@ fn a_watched_leg_that_falls_silent_says_so_once_and_again_only_after_it_was_hear
     engine.expire(ms(30_000), A);
     engine.expire(ms(90_000), A);
     assert_eq!(news(&mut engine), [(leg(A), MediaNews::Silent)]);
-    assert!(engine.receive(ms(90_000), rtp(A), far(A), &mut voice(1)).is_some());
+    assert!(engine.take(ms(90_000), rtp(A), far(A), &mut voice(1)).is_some());
     engine.expire(ms(120_000), A);
     assert_eq!(news(&mut engine), [(leg(A), MediaNews::Silent)]);
     assert_eq!(engine.take_counts().silent, 2);
@@ -276,19 +321,19 @@ fn reports_say_what_was_sent_and_received_and_keep_a_quiet_leg_alive() {
     }
     let now = Now { mono: ms(8_000), wall: WallTime(0) };
     let mut buffer = [0; 128];
-    let to_a = engine.poll_transmit(now, &mut buffer).unwrap();
+    let to_a = engine.next_transmit(now, &mut buffer).unwrap();
     assert_eq!((to_a.socket, to_a.to.port()), (rtcp(A), 4_001));
     // A receiver report: nothing was sent to A. One of ten was lost: 25/256, and one in all.
     assert_eq!(buffer[..4], [0x81, 201, 0, 7]);
     assert_eq!(buffer[8..16], [0, 0, 0, 77, 25, 0, 0, 1]);
-    let to_b = engine.poll_transmit(now, &mut buffer).unwrap();
+    let to_b = engine.next_transmit(now, &mut buffer).unwrap();
     assert_eq!((to_b.socket, &buffer[..4]), (rtcp(B), &[0x80, 200, 0, 6][..]));
     assert_eq!(buffer[20..28], [0, 0, 0, 9, 0, 0, 5, 0xa0]);
-    assert_eq!(engine.poll_transmit(now, &mut buffer), None);
+    assert_eq!(engine.next_transmit(now, &mut buffer), None);
 
     engine.apply(ms(8_000), &MediaCommand::Watch { leg: leg(A) });
     let report = &mut buffer[..to_b.len];
-    assert_eq!(engine.receive(ms(30_000), rtcp(A), "192.0.2.1:4001".parse().unwrap(), report), None);
+    assert_eq!(engine.take(ms(30_000), rtcp(A), "192.0.2.1:4001".parse().unwrap(), report), None);
     engine.expire(ms(59_900), A);
     assert_eq!((news(&mut engine).len(), engine.take_counts().reports), (0, 1));
 }
@@ -308,13 +353,13 @@ fn an_engine_that_is_built_anew_sends_on_to_the_learned_address_with_the_next_nu
     build(&mut engine);
     let behind_nat: SocketAddr = "198.51.100.9:7777".parse().unwrap();
     for n in 0..3 {
-        let _ = engine.receive(ms(u64::from(n) * 20), rtp(B), behind_nat, &mut voice(n));
+        let _ = engine.take(ms(u64::from(n) * 20), rtp(B), behind_nat, &mut voice(n));
     }
     speak(&mut engine, 0);
     let mut engine = Engine::new(SETTINGS, 2);
     build(&mut engine);
     let mut bytes = voice(5);
-    assert_eq!(engine.receive(ms(100), rtp(A), far(A), &mut bytes).unwrap().to, behind_nat);
+    assert_eq!(engine.take(ms(100), rtp(A), far(A), &mut bytes).unwrap().to, behind_nat);
     let out = RtpReader::new(&bytes).unwrap();
     assert_eq!((out.ssrc(), out.sequence_number(), out.timestamp(), out.mark()), (901, 15.into(), 1_800, false));
 }
@@ -366,7 +411,7 @@ proptest! {
             (at, sequence, timestamp) = (at + 20, sequence.wrapping_add(1), timestamp.wrapping_add(160));
             let mut bytes = RtpPacketBuilder::new()
                 .payload_type(8).ssrc(ssrc).sequence(sequence.into()).timestamp(timestamp).payload(&[1; 160]).build().unwrap();
-            if engine.receive(ms(at), rtp(from), far(from), &mut bytes).is_none() {
+            if engine.take(ms(at), rtp(from), far(from), &mut bytes).is_none() {
                 // Only a number that cannot be right is held back: the other side left off long ago.
                 continue;
             }
@@ -392,13 +437,13 @@ proptest! {
         for (n, (is_rtp, place, mut bytes, from)) in packets.into_iter().enumerate() {
             let socket = Socket { place, kind: if is_rtp { SocketKind::Rtp } else { SocketKind::Rtcp } };
             let len = bytes.len();
-            if let Some(transmit) = engine.receive(ms(n as u64 * 300), socket, from, &mut bytes) {
-                prop_assert!(is_sendable(transmit.to) && transmit.len == len);
-                prop_assert!(RtpReader::new(&bytes).is_ok());
+            if let Some(transmit) = engine.take(ms(n as u64 * 300), socket, from, &mut bytes) {
+                prop_assert!(is_sendable(transmit.to) && transmit.len <= len);
+                prop_assert!(RtpReader::new(&bytes[..transmit.len]).is_ok());
             }
             engine.expire(ms(n as u64 * 300), place);
             let now = Now { mono: ms(n as u64 * 300), wall: WallTime(-5) };
-            while let Some(transmit) = engine.poll_transmit(now, &mut [0; 128]) {
+            while let Some(transmit) = engine.next_transmit(now, &mut [0; 128]) {
                 prop_assert!(is_sendable(transmit.to));
             }
         }

@@ -1,7 +1,14 @@
-//! The pool on loopback with real sockets: what two phones notice of it.
+//! The pool on loopback with real sockets: what two phones notice of it, and what browsers do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, also in what its functions share")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, also in what its functions share"
+)]
 
+mod browser;
+mod peers;
 mod phone;
 mod world;
 
@@ -9,7 +16,7 @@ use std::time::Duration;
 
 use phone::Phone;
 use tandem_core::machine::Refusal;
-use tandem_core::media::{Direction, MediaCommand, MediaNews};
+use tandem_core::media::{Carrier, Direction, MediaCommand, MediaNews};
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::MediaPort;
 use tandem_media::Config;
@@ -24,6 +31,8 @@ fn config(first_port: u16, pairs: u16, workers: usize) -> Config {
         workers,
         pin: false,
         silence_timeout: Duration::from_secs(1),
+        first_peer_port: 0,
+        peer_silence_timeout: Duration::from_secs(1),
         ..Config::default()
     }
 }
@@ -127,7 +136,7 @@ fn a_phone_behind_a_nat_is_found_and_who_tries_ports_is_not_heard() {
     assert_eq!(a.hear(3).len(), 3);
     a.speak(0);
     assert_eq!(b.hear(1).len(), 1);
-    let mut intruder = Phone::new(world.local(1), 5_555);
+    let mut intruder = Phone::new(&world.local(1), 5_555);
     (0..10).for_each(|n| intruder.speak(n));
     world.until(|| world.metrics.counter(Counter::RtpForeign) == 11);
     a.speak(1);
@@ -217,24 +226,24 @@ fn legs_of_a_worker_that_is_given_up_hear_it_and_new_ones_go_elsewhere() {
     let mut news = world.calls.news();
     news.sort_by_key(|(leg, _)| *leg);
     assert_eq!(news, [(leg(0), MediaNews::Broken), (leg(1), MediaNews::Broken)]);
-    assert_eq!(world.pool.open(leg(5)), Err(Refusal::Full));
+    assert_eq!(world.pool.open(leg(5), Carrier::Rtp), Err(Refusal::Full));
 }
 
 #[test]
 fn a_leg_keeps_its_ports_until_it_is_released_and_the_range_is_the_limit() {
     let world = World::start(config(25_100, 2, 2));
-    let first = world.pool.open(leg(0)).unwrap();
-    assert_eq!(world.pool.open(leg(0)), Ok(first));
+    let first = world.pool.open(leg(0), Carrier::Rtp).unwrap();
+    assert_eq!(world.pool.open(leg(0), Carrier::Rtp), Ok(first.clone()));
     assert_eq!((first.rtp.port() % 2, first.rtcp.port()), (0, first.rtp.port() + 1));
-    let second = world.pool.open(leg(1)).unwrap();
+    let second = world.pool.open(leg(1), Carrier::Rtp).unwrap();
     assert_ne!(first.rtp, second.rtp);
-    assert_eq!(world.pool.open(leg(2)), Err(Refusal::Full));
+    assert_eq!(world.pool.open(leg(2), Carrier::Rtp), Err(Refusal::Full));
     assert_eq!(world.metrics.gauge(Gauge::MediaPortsUsed), 2);
     world.pool.release(leg(0));
     world.pool.release(leg(0));
     assert_eq!(world.pool.command(leg(0), MediaCommand::Watch { leg: leg(0) }), Err(Refusal::Gone));
     std::thread::sleep(Duration::from_millis(60));
-    assert_eq!(world.pool.open(leg(2)), Ok(first));
+    assert_eq!(world.pool.open(leg(2), Carrier::Rtp), Ok(first.clone()));
     assert_eq!(world.metrics.gauge(Gauge::MediaPortsUsed), 2);
 }
 

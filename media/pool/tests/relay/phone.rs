@@ -23,8 +23,32 @@ pub(crate) struct Heard {
     pub(crate) ssrc: u32,
 }
 
+impl Heard {
+    /// Reads an RTP packet whose header is bare.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        assert!(bytes.len() > 12 && bytes[0] == 0x80, "{bytes:?}");
+        Self {
+            payload_type: bytes[1] & 0x7f,
+            marker: bytes[1] & 0x80 != 0,
+            sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
+            timestamp: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+            ssrc: u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]),
+        }
+    }
+}
+
+/// An RTP packet.
+pub(crate) fn packet(payload_type: u8, ssrc: u32, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80, payload_type];
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(timestamp.to_be_bytes());
+    bytes.extend(ssrc.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
 impl Phone {
-    pub(crate) fn new(local: LocalMedia, ssrc: u32) -> Self {
+    pub(crate) fn new(local: &LocalMedia, ssrc: u32) -> Self {
         Self { socket: socket(), to: local.rtp, ssrc }
     }
 
@@ -57,29 +81,26 @@ impl Phone {
         let mut bytes = [0; 512];
         while heard.len() < count {
             let Ok(len) = self.socket.recv(&mut bytes) else { break };
-            assert!(len > 12);
-            heard.push(Heard {
-                payload_type: bytes[1] & 0x7f,
-                marker: bytes[1] & 0x80 != 0,
-                sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
-                timestamp: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-                ssrc: u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]),
-            });
+            heard.push(Heard::read(&bytes[..len]));
         }
         heard
     }
 
+    /// What has come already.
+    pub(crate) fn hear_now(&mut self) -> usize {
+        self.socket.set_nonblocking(true).unwrap();
+        let count = std::iter::from_fn(|| self.socket.recv(&mut [0; 512]).ok()).count();
+        self.socket.set_nonblocking(false).unwrap();
+        count
+    }
+
     fn send(&self, payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) {
-        let mut bytes = vec![0x80, payload_type];
-        bytes.extend(sequence.to_be_bytes());
-        bytes.extend(timestamp.to_be_bytes());
-        bytes.extend(self.ssrc.to_be_bytes());
-        bytes.extend(payload);
+        let bytes = packet(payload_type, self.ssrc, sequence, timestamp, payload);
         self.socket.send_to(&bytes, self.to).unwrap();
     }
 }
 
-fn socket() -> UdpSocket {
+pub(crate) fn socket() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     socket

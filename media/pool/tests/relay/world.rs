@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
-use tandem_core::id::{LegId, TrackId};
+use tandem_core::id::{CallId, LegId, TrackId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
-use tandem_core::media::{Codec, Direction, LocalMedia, MediaCommand, MediaDescription, MediaNews, TrackSpec};
+use tandem_core::media::{Carrier, Codec, Direction, LocalMedia, MediaCommand, MediaDescription, MediaNews, TrackSpec};
 use tandem_core::metric::Metrics;
 use tandem_core::ports::{CallPort, MediaPort};
 use tandem_media::{Config, Pool};
 use uuid::Uuid;
 
+use crate::browser::Browser;
 use crate::phone::Phone;
 
 pub(crate) fn leg(n: usize) -> LegId {
@@ -27,6 +28,10 @@ pub(crate) fn leg(n: usize) -> LegId {
 
 pub(crate) fn track(n: usize) -> TrackId {
     TrackId::audio_of(leg(n))
+}
+
+pub(crate) fn call(n: usize) -> CallId {
+    CallId::from_uuid(Uuid::from_u128(n as u128 + 1))
 }
 
 /// The call side.
@@ -98,15 +103,27 @@ impl World {
     }
 
     pub(crate) fn local(&self, n: usize) -> LocalMedia {
-        self.pool.open(leg(n)).unwrap()
+        self.pool.open(leg(n), Carrier::Rtp).unwrap()
     }
 
     pub(crate) fn phone(&self, n: usize) -> Phone {
-        Phone::new(self.local(n), n as u32 + 1)
+        Phone::new(&self.local(n), n as u32 + 1)
+    }
+
+    /// A browser that was given our description, and has said nothing yet.
+    pub(crate) fn browser(&self, n: usize, of: CallId) -> Browser {
+        Browser::new(&self.pool.open(leg(n), Carrier::Peer(of)).unwrap(), n as u32 + 1)
+    }
+
+    /// Takes in a browser's description.
+    pub(crate) fn attach_browser(&self, n: usize, of: CallId, browser: &Browser) {
+        let local = MediaDescription::basic(&self.pool.open(leg(n), Carrier::Peer(of)).unwrap());
+        let spec = TrackSpec { leg: leg(n), local: Arc::new(local), remote: Arc::new(browser.description()) };
+        self.pool.command(leg(n), MediaCommand::Attach { track: track(n), spec }).unwrap();
     }
 
     pub(crate) fn spec(&self, n: usize, phone: &Phone, event: u8, direction: Direction) -> TrackSpec {
-        let local = MediaDescription::basic(self.local(n));
+        let local = MediaDescription::basic(&self.local(n));
         let rtp = phone.address();
         let rtcp = SocketAddr::new(rtp.ip(), rtp.port().wrapping_add(1));
         let renumber = |codec: &Codec| match codec.is_telephone_event() {

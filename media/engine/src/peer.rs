@@ -1,0 +1,315 @@
+//! A WebRTC far end, audio only: connectivity checks, the handshake, and media in the clear on our side.
+//!
+//! ```text
+//!  datagram ─┬─ STUN ─▶ answered; its address is known from then on
+//!            ├─ DTLS, from a known address ─▶ handshake ─▶ keys, if the certificate is the one described
+//!            └─ SRTP, SRTCP, from a known address ─▶ opened in place ─▶ RTP, RTCP
+//! ```
+//!
+//! We are ICE-lite, always the DTLS server, and have one component: everything runs over one address.
+//!
+//! # Invariants
+//! * No I/O and no clock: the time comes with the input. What the handshake needs to be random is the library's.
+//! * Nobody who does not know our password gets an answer, and DTLS is answered only where a check came from.
+//! * Without the described certificate there are no keys in use; without keys nothing is opened or sealed.
+//! * A peer built from the [`Kept`] of another goes on with its keys, addresses and numbers, and repeats no nonce.
+//! * Keys are in no `Debug`, and are wiped when dropped.
+
+mod cipher;
+mod dtls;
+mod identity;
+mod kept;
+mod keys;
+mod pairs;
+mod srtp;
+mod stun;
+mod window;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tandem_core::media::is_sendable;
+use tandem_core::time::Timestamp;
+
+pub use cipher::SEAL_OVERHEAD;
+pub use identity::{Identity, PeerError};
+pub use kept::Kept;
+pub use stun::{is_stun, ufrag_of};
+
+use dtls::{Handshake, Progress};
+use keys::Established;
+use pairs::{Check, Pairs};
+use srtp::{Media, Opened};
+use stun::Credentials;
+
+/// Datagrams that wait to be sent. More are dropped: their cause is repeated by the far end or by us.
+const OUT_LIMIT: usize = 32;
+
+/// How often our last flight is sent again because the far end repeats its own.
+const FAREWELLS: u8 = 8;
+
+/// What the far end's description says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remote {
+    /// Of its ICE agent. Checks may name another: who restarts ICE sends them before the new description is here, and
+    /// it is our password that authenticates them.
+    pub ufrag: String,
+    /// Of its ICE agent. A lite agent sends no checks, and does not need it.
+    pub password: String,
+    /// SHA-256 of its certificate.
+    pub fingerprint: [u8; 32],
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Received {
+    /// It was dealt with, or means nothing here.
+    Nothing,
+    /// It was ignored.
+    Refused(Refusal),
+    /// A connectivity check: the far end lives.
+    Alive,
+    /// An RTP packet in the clear: the first `len` bytes of the datagram.
+    Rtp {
+        /// Bytes.
+        len: usize,
+    },
+    /// An RTCP packet in the clear: the first `len` bytes of the datagram.
+    Rtcp {
+        /// Bytes.
+        len: usize,
+    },
+}
+
+/// Why a datagram was ignored.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// It is nothing that belongs here.
+    Malformed,
+    /// It was not made with our password or keys.
+    Unauthenticated,
+    /// It came before, or is too old to tell.
+    Replayed,
+    /// It is DTLS or media, and no check came from its address.
+    Foreign,
+    /// It begins another stream, and there are as many as we take.
+    Crowded,
+}
+
+/// See the module.
+pub struct Peer {
+    epoch: Instant,
+    identity: Arc<Identity>,
+    kept: Arc<Kept>,
+    pairs: Pairs,
+    /// Of the certificate that the far end described.
+    described: Option<[u8; 32]>,
+    dtls: Dtls,
+    media: Option<Box<Media>>,
+    out: VecDeque<(SocketAddr, Bytes)>,
+}
+
+enum Dtls {
+    /// Nothing came yet.
+    Idle,
+    /// With the address that the last of it came from.
+    Running(Box<Handshake>, SocketAddr),
+    /// There are keys. So many times our last flight may be sent again.
+    Done(u8),
+    /// There will be no keys.
+    Over,
+}
+
+impl Peer {
+    /// A peer that goes on from `kept`; with a new one, it waits for a check and a handshake. `epoch` is the instant of
+    /// timestamp 0.
+    #[must_use]
+    pub fn new(now: Timestamp, epoch: Instant, identity: Arc<Identity>, kept: Arc<Kept>) -> Self {
+        let established = kept.established();
+        let media = established.as_deref().filter(|_| kept.is_connected()).and_then(|it| Media::new(it, &kept));
+        let mut pairs = kept.pairs();
+        pairs.resume(now);
+        Self {
+            epoch,
+            identity,
+            pairs,
+            described: None,
+            dtls: if established.is_some() { Dtls::Done(FAREWELLS) } else { Dtls::Idle },
+            media: media.map(Box::new),
+            out: VecDeque::new(),
+            kept,
+        }
+    }
+
+    /// Takes in the far end's description. Checks and the handshake may have come before; keys are used only after.
+    /// A description with another certificate than the handshake's ends the use of its keys.
+    pub fn set_remote(&mut self, remote: &Remote) {
+        self.described = Some(remote.fingerprint);
+        self.settle();
+    }
+
+    /// Takes a datagram in. Media is decrypted where it lies; after a refusal its bytes are worth nothing.
+    pub fn receive(&mut self, now: Timestamp, from: SocketAddr, datagram: &mut [u8]) -> Received {
+        if !is_sendable(from) {
+            return Received::Refused(Refusal::Foreign);
+        }
+        // RFC 7983, 7, and RFC 5761, 4.
+        let taken = match *datagram {
+            [0..=3, ..] => self.take_check(now, from, datagram),
+            [20..=63, ..] | [128..=191, ..] if !self.pairs.is_known(from) => Err(Refusal::Foreign),
+            [20..=63, ..] => {
+                self.take_dtls(now, from, datagram);
+                Ok(Received::Nothing)
+            }
+            [128..=191, 192..=223, ..] => self.take_rtcp(now, from, datagram),
+            [128..=191, ..] => self.take_rtp(now, from, datagram),
+            _ => Err(Refusal::Malformed),
+        };
+        taken.unwrap_or_else(Received::Refused)
+    }
+
+    /// The next answer or flight to send, and where to.
+    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        self.out.pop_front()
+    }
+
+    /// Encrypts an RTP packet, the first `len` bytes of a buffer with [`SEAL_OVERHEAD`] more. Gives where it goes and
+    /// its new length. `None`: we are not connected, its number was used (64 behind the highest may be late, once), or
+    /// this is no RTP; the bytes are worth nothing then.
+    pub fn seal_rtp(&mut self, packet: &mut [u8], len: usize) -> Option<(SocketAddr, usize)> {
+        let to = self.pairs.selected()?;
+        let len = self.media.as_mut()?.seal_rtp(packet, len, &self.kept)?;
+        Some((to, len))
+    }
+
+    /// Encrypts an RTCP packet as [`Self::seal_rtp`] does.
+    pub fn seal_rtcp(&mut self, packet: &mut [u8], len: usize) -> Option<(SocketAddr, usize)> {
+        let to = self.pairs.selected()?;
+        let len = self.media.as_mut()?.seal_rtcp(packet, len, &self.kept)?;
+        Some((to, len))
+    }
+
+    /// Does what is due by time alone. Wants to be called every 100 ms, until the peer is connected.
+    pub fn expire(&mut self, now: Timestamp) {
+        let Dtls::Running(handshake, from) = &mut self.dtls else { return };
+        if handshake.expire(now) {
+            push(&mut self.out, *from, handshake.flight());
+        }
+    }
+
+    /// Whether there are keys, and the far end's certificate is the one that its description named.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.media.is_some()
+    }
+
+    fn take_check(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) -> Result<Received, Refusal> {
+        let ours =
+            Credentials { ufrag: self.kept.ufrag(), password: self.kept.password(), crypto: self.identity.crypto() };
+        let answer = stun::answer(datagram, from, ours)?;
+        push(&mut self.out, from, &[answer.reply]);
+        let Some(passed) = answer.passed else { return Ok(Received::Nothing) };
+        let check =
+            Check { remote_ufrag: &passed.remote_ufrag, priority: passed.priority, nominates: passed.nominates };
+        if self.pairs.check(now, from, check) {
+            self.kept.keep_pairs(&self.pairs);
+        }
+        Ok(Received::Alive)
+    }
+
+    fn take_dtls(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
+        let is_handshake = datagram.first() == Some(&22);
+        match &mut self.dtls {
+            Dtls::Idle if is_handshake => {
+                self.dtls = Dtls::Running(Box::new(Handshake::new(&self.identity)), from);
+                self.shake(now, from, datagram);
+            }
+            Dtls::Running(..) => self.shake(now, from, datagram),
+            Dtls::Done(farewells) if is_handshake && *farewells > 0 => {
+                *farewells -= 1;
+                if let Some(established) = self.kept.established() {
+                    push(&mut self.out, from, &established.farewell);
+                }
+            }
+            // A page that closes or reloads says goodbye here. Silence tells whether it is gone.
+            Dtls::Idle | Dtls::Done(_) | Dtls::Over => {}
+        }
+    }
+
+    fn shake(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
+        let Dtls::Running(handshake, last) = &mut self.dtls else { return };
+        *last = from;
+        let instant = self.epoch.checked_add(Duration::from_micros(now.0)).unwrap_or(self.epoch);
+        match handshake.take(now, instant, &self.identity, datagram) {
+            Progress::Ongoing(sent) => push(&mut self.out, from, &sent),
+            Progress::Established(established) => self.establish(now, from, established),
+            Progress::Failed => self.dtls = Dtls::Over,
+        }
+    }
+
+    fn establish(&mut self, now: Timestamp, from: SocketAddr, established: Established) {
+        if self.described.is_some_and(|described| described != established.fingerprint) {
+            self.dtls = Dtls::Over;
+            return;
+        }
+        push(&mut self.out, from, &established.farewell);
+        if self.pairs.carried(now, from) {
+            self.kept.keep_pairs(&self.pairs);
+        }
+        self.kept.establish(Some(Arc::new(established)));
+        self.dtls = Dtls::Done(FAREWELLS);
+        self.settle();
+    }
+
+    /// Takes keys into use, or out of it, once both the handshake and the description are here.
+    fn settle(&mut self) {
+        let (Some(established), Some(described)) = (self.kept.established(), self.described) else { return };
+        if established.fingerprint != described {
+            self.dtls = Dtls::Over;
+            self.media = None;
+            self.kept.establish(None);
+        } else if self.media.is_none() {
+            self.media = Media::new(&established, &self.kept).map(Box::new);
+        }
+        self.kept.connect(self.media.is_some());
+    }
+
+    fn take_rtp(&mut self, now: Timestamp, from: SocketAddr, datagram: &mut [u8]) -> Result<Received, Refusal> {
+        let Some(media) = &mut self.media else { return Ok(Received::Nothing) };
+        let opened = media.open_rtp(datagram, &self.kept)?;
+        self.follow(now, from, opened);
+        Ok(Received::Rtp { len: opened.len })
+    }
+
+    fn take_rtcp(&mut self, now: Timestamp, from: SocketAddr, datagram: &mut [u8]) -> Result<Received, Refusal> {
+        let Some(media) = &mut self.media else { return Ok(Received::Nothing) };
+        let opened = media.open_rtcp(datagram, &self.kept)?;
+        self.follow(now, from, opened);
+        Ok(Received::Rtcp { len: opened.len })
+    }
+
+    fn follow(&mut self, now: Timestamp, from: SocketAddr, opened: Opened) {
+        if opened.is_newest && self.pairs.carried(now, from) {
+            self.kept.keep_pairs(&self.pairs);
+        }
+    }
+}
+
+fn push(out: &mut VecDeque<(SocketAddr, Bytes)>, to: SocketAddr, datagrams: &[Bytes]) {
+    let room = OUT_LIMIT.saturating_sub(out.len());
+    out.extend(datagrams.iter().take(room).map(|datagram| (to, datagram.clone())));
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("ufrag", &self.kept.ufrag()).field("pairs", &self.pairs).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Media of a connected peer: opening what comes, sealing what goes.
+//!
+//! # Invariants
+//! * A number is accepted once, after its packet was authenticated; what was not changes nothing.
+//! * A number is sealed with once. The highest is in [`Kept`] before its packet leaves, and after a rebuild only higher
+//!   ones are used.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Refusal;
+use super::cipher::{Cipher, Header};
+use super::kept::{Kept, Marks, STREAMS};
+use super::keys::Established;
+use super::window::Window;
+
+/// SRTCP packets that one key may seal (RFC 3711, 9.2).
+const RTCP_END: u64 = 1 << 31;
+
+/// See the module.
+pub(super) struct Media {
+    theirs: Cipher,
+    ours: Cipher,
+    received: Streams,
+    received_rtcp: Streams,
+    sent: Streams,
+}
+
+/// A packet that was authentic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Opened {
+    /// Bytes, in the clear.
+    pub(super) len: usize,
+    /// It is the latest of its stream.
+    pub(super) is_newest: bool,
+}
+
+impl Media {
+    /// Goes on from where the numbers of `kept` are.
+    pub(super) fn new(established: &Established, kept: &Kept) -> Option<Self> {
+        Some(Self {
+            theirs: Cipher::new(established.profile, &established.client())?,
+            ours: Cipher::new(established.profile, &established.server())?,
+            received: Streams::after(&kept.received),
+            received_rtcp: Streams::after(&kept.received_rtcp),
+            sent: Streams::after(&kept.sent),
+        })
+    }
+
+    pub(super) fn open_rtp(&mut self, packet: &mut [u8], kept: &Kept) -> Result<Opened, Refusal> {
+        let header = Header::read(packet).ok_or(Refusal::Malformed)?;
+        let index = self.received.index_of(header.ssrc, header.sequence).ok_or(Refusal::Replayed)?;
+        self.received.check(header.ssrc, index)?;
+        let len = self.theirs.open_rtp(packet, header, index).ok_or(Refusal::Unauthenticated)?;
+        let is_newest = self.received.take(&kept.received, header.ssrc, index) == Some(true);
+        Ok(Opened { len, is_newest })
+    }
+
+    pub(super) fn open_rtcp(&mut self, packet: &mut [u8], kept: &Kept) -> Result<Opened, Refusal> {
+        let ssrc = rtcp_ssrc(packet).ok_or(Refusal::Malformed)?;
+        let index = self.theirs.rtcp_index(packet).ok_or(Refusal::Malformed)?;
+        self.received_rtcp.check(ssrc, index.into())?;
+        let len = self.theirs.open_rtcp(packet, ssrc, index).ok_or(Refusal::Unauthenticated)?;
+        let is_newest = self.received_rtcp.take(&kept.received_rtcp, ssrc, index.into()) == Some(true);
+        Ok(Opened { len, is_newest })
+    }
+
+    /// Gives the new length. `None`: this is no RTP, its number was used, or there is no room.
+    pub(super) fn seal_rtp(&mut self, packet: &mut [u8], len: usize, kept: &Kept) -> Option<usize> {
+        let header = Header::read(packet.get(..len)?)?;
+        let index = self.sent.index_of(header.ssrc, header.sequence)?;
+        self.sent.check(header.ssrc, index).ok()?;
+        self.sent.take(&kept.sent, header.ssrc, index)?;
+        self.ours.seal_rtp(packet, header, len, index)
+    }
+
+    /// As [`Self::seal_rtp`].
+    pub(super) fn seal_rtcp(&self, packet: &mut [u8], len: usize, kept: &Kept) -> Option<usize> {
+        let ssrc = rtcp_ssrc(packet.get(..len)?)?;
+        let index = kept.sent_rtcp.fetch_add(1, Relaxed);
+        if index >= RTCP_END {
+            return None;
+        }
+        self.ours.seal_rtcp(packet, ssrc, len, index as u32)
+    }
+}
+
+/// Of the first packet of a compound. `None`: this is no RTCP.
+fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
+    let (&[flags, _, _, _, a, b, c, d], _) = packet.split_first_chunk::<8>()?;
+    (flags >> 6 == 2).then_some(u32::from_be_bytes([a, b, c, d]))
+}
+
+/// The streams of one direction.
+struct Streams([Option<(u32, Window)>; STREAMS]);
+
+impl Streams {
+    fn after(marks: &Marks) -> Self {
+        Self(marks.noted().map(|mark| mark.map(|(ssrc, highest)| (ssrc, Window::after(highest)))))
+    }
+
+    fn of(&self, ssrc: u32) -> Option<Window> {
+        self.0.iter().flatten().find(|(known, _)| *known == ssrc).map(|(_, window)| *window)
+    }
+
+    /// The first packet of a stream is before its first rollover.
+    fn index_of(&self, ssrc: u32, sequence: u16) -> Option<u64> {
+        self.of(ssrc).map_or(Some(sequence.into()), |window| window.index_of(sequence))
+    }
+
+    fn check(&self, ssrc: u32, number: u64) -> Result<(), Refusal> {
+        match self.of(ssrc) {
+            Some(window) if window.is_free(number) => Ok(()),
+            Some(_) => Err(Refusal::Replayed),
+            None if self.0.iter().any(Option::is_none) => Ok(()),
+            None => Err(Refusal::Crowded),
+        }
+    }
+
+    /// Uses a number up. `true`: it is the highest of its stream now. `None`: somebody else with the same box, who should
+    /// be dead, has used it or a later one.
+    fn take(&mut self, marks: &Marks, ssrc: u32, number: u64) -> Option<bool> {
+        let known = self.0.iter().position(|entry| entry.is_some_and(|(known, _)| known == ssrc));
+        let place = known.or_else(|| self.0.iter().position(Option::is_none))?;
+        let (_, window) = self.0.get_mut(place)?.get_or_insert((ssrc, Window::default()));
+        let expected = window.end();
+        if !window.note(number) {
+            return Some(false);
+        }
+        let found = marks.raise(place, ssrc, number)?;
+        if found != expected {
+            *window = Window::after(number.max(found.saturating_sub(1)));
+        }
+        (found <= number).then_some(true)
+    }
+}
