@@ -1,8 +1,8 @@
-//! Users and their credentials. Passwords are digested here and kept nowhere.
+//! Users and their credentials. Passwords are digested and hashed here and kept nowhere.
 
 use md5::Md5;
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, QueryOrder, QuerySelect, SqlErr, TransactionTrait};
+use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, SqlErr, TransactionTrait};
 use sha2::{Digest, Sha256};
 use tandem_core::account::{Account, Ha1};
 use tandem_core::id::{DeviceId, Tenant, UserId};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::database::{QueryError, Storage};
 use crate::entity::{device, tenant, user};
+use crate::passwords::HashError;
 use crate::time::now;
 
 /// Somebody to be added. Not printable: it holds a password.
@@ -26,13 +27,13 @@ pub struct NewUser<'a> {
     pub extension: &'a str,
     /// Shown to those it calls.
     pub display_name: Option<&'a str>,
-    /// Goes into the digests.
+    /// Goes into the digests and the hash.
     pub password: &'a str,
     /// The digest realm that devices will be challenged with. Another realm needs new digests.
     pub realm: &'a str,
 }
 
-/// One user in a list.
+/// One user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// Which user.
@@ -62,6 +63,9 @@ pub enum AccountError {
     /// Its name or its extension is taken.
     #[error("name or extension is taken")]
     AlreadyExists,
+    /// There is no hash of its password: too many are being made, or there is no randomness.
+    #[error("password cannot be hashed")]
+    NotHashed(#[from] HashError),
     /// The database does not take it.
     #[error("database")]
     Database(#[source] DbErr),
@@ -77,11 +81,15 @@ impl From<DbErr> for AccountError {
 }
 
 impl Storage {
-    /// Adds a user with one set of credentials.
+    /// Adds a user with one set of credentials. Takes the time of a hash, some 30 ms.
     ///
     /// # Errors
     /// [`AccountError`].
     pub async fn add_user(&self, new: NewUser<'_>) -> Result<UserId, AccountError> {
+        if self.is_taken(&new).await? {
+            return Err(AccountError::AlreadyExists);
+        }
+        let hash = self.passwords.hash(new.password).await?;
         let at = now().date_time();
         let (user_id, device_id) = (UserId::from_uuid(Uuid::now_v7()), DeviceId::from_uuid(Uuid::now_v7()));
         let digests = new.digests();
@@ -92,7 +100,7 @@ impl Storage {
             name: new.name.to_owned(),
             display_name: new.display_name.map(str::to_owned),
             extension: new.extension.to_owned(),
-            password_hash: None,
+            password_hash: Some(hash),
             created_at: at,
             updated_at: at,
         };
@@ -114,6 +122,13 @@ impl Storage {
         device::Entity::insert(device::ActiveModel::from(device)).exec_without_returning(&transaction).await?;
         transaction.commit().await?;
         Ok(user_id)
+    }
+
+    /// Spares the hash of somebody who is there. Only the unique indexes are sure.
+    async fn is_taken(&self, new: &NewUser<'_>) -> Result<bool, DbErr> {
+        let same = Condition::any().add(user::Column::Name.eq(new.name)).add(user::Column::Extension.eq(new.extension));
+        let users = user::Entity::find().filter(user::Column::Tenant.eq(new.tenant.as_str())).filter(same);
+        Ok(users.count(&self.reader).await? > 0)
     }
 
     /// Every user, by tenant and extension.
@@ -167,16 +182,20 @@ impl NewUser<'_> {
     /// What is stored of the password (RFC 7616, 3.4.2): `H(user:realm:password)`.
     #[must_use]
     pub fn digests(&self) -> Ha1 {
-        let text = format!("{}:{}:{}", self.extension, self.realm, self.password);
-        Ha1 { md5: hex(&Md5::digest(&text)), sha256: hex(&Sha256::digest(&text)) }
+        digests(self.extension, self.realm, self.password)
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn digests(extension: &str, realm: &str, password: &str) -> Ha1 {
+    let text = format!("{extension}:{realm}:{password}");
+    Ha1 { md5: hex(&Md5::digest(&text)), sha256: hex(&Sha256::digest(&text)) }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn listed(row: user::Model) -> Option<User> {
+pub(crate) fn listed(row: user::Model) -> Option<User> {
     Some(User {
         user_id: row.id.parse().ok()?,
         tenant: row.tenant.parse().ok()?,

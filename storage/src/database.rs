@@ -15,6 +15,7 @@ use tandem_core::metric::Metrics;
 
 use crate::config::{Config, OutOfRange};
 use crate::migration::Migrations;
+use crate::passwords::Passwords;
 
 /// How long a reader waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +34,7 @@ pub struct Storage {
     /// Exactly one connection, so that writers of this process queue here and not in the database.
     pub(crate) writer: DatabaseConnection,
     pub(crate) reader: DatabaseConnection,
+    pub(crate) passwords: Passwords,
 }
 
 /// Why the database cannot be opened.
@@ -86,7 +88,7 @@ impl Storage {
         let writer = connect(options.clone().pragma("cache_size", WRITER_CACHE_KIB), 1).await?;
         Migrations::up(&writer, None).await.map_err(OpenError::Migrate)?;
         let reader = connect(options.read_only(true), config.readers).await?;
-        Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader }))
+        Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() }))
     }
 }
 

@@ -8,5 +8,7 @@ pub(crate) mod device;
 pub(crate) mod leg;
 pub(crate) mod outbox;
 pub(crate) mod registration;
+pub(crate) mod session;
+pub(crate) mod signing_key;
 pub(crate) mod tenant;
 pub(crate) mod user;

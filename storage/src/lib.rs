@@ -1,4 +1,5 @@
-//! What must outlive the process: the journal, the database behind it, and the bus that facts go out on.
+//! What must outlive the process: the journal, the database behind it, and the bus that facts go out on; who may sign
+//! in, and with what.
 //!
 //! ```text
 //!  commit ──▶ journal ──write_loop──▶ rows + outbox (one transaction) ──relay_loop──▶ bus
@@ -9,6 +10,7 @@
 //! # Invariants
 //! * A fact is in the journal when `commit` returns, and leaves it only after its transaction was committed.
 //! * Whatever is done twice (a commit, a replay, a recovery) leaves the same rows as once.
+//! * No password and no refresh token is kept, only hashes of them.
 //! * Exactly one connection writes. Entities do not leave this crate.
 
 mod accounts;
@@ -20,14 +22,19 @@ mod config;
 mod database;
 mod entity;
 mod heartbeat;
+mod history;
 mod journal;
+mod keys;
 mod ledger;
 mod migration;
 mod node;
+mod passwords;
 mod projection;
 mod record;
 mod recovery;
 mod relay;
+mod sessions;
+mod sign_in;
 mod time;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
@@ -36,8 +43,13 @@ pub use calls::RecentCall;
 pub use config::{Config, OutOfRange};
 pub use database::{OpenError, QueryError, Storage};
 pub use entity::call::CallStatus;
+pub use history::{LARGEST_PAGE, UserCall, UserCalls};
 pub use journal::JournalError;
+pub use keys::{KeyError, SigningKey};
 pub use ledger::{FlushError, Ledger};
 pub use migration::Migrations;
 pub use node::{NodeIdError, node_id};
+pub use passwords::HashError;
 pub use recovery::RecoveryError;
+pub use sessions::{RefreshToken, SESSION_LIFE};
+pub use sign_in::SignInError;

@@ -4,6 +4,7 @@ mod m0001_accounts;
 mod m0002_calls;
 mod m0003_outbox;
 mod m0004_registrations;
+mod m0005_identity;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0002_calls::Migration),
             Box::new(m0003_outbox::Migration),
             Box::new(m0004_registrations::Migration),
+            Box::new(m0005_identity::Migration),
         ]
     }
 }

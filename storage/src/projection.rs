@@ -11,8 +11,8 @@ use tandem_core::time::WallTime;
 use crate::entity::call::{self, CallStatus};
 use crate::entity::leg;
 
-const CALLER: &str = Side::Caller.name();
-const CALLEE: &str = Side::Callee.name();
+pub(crate) const CALLER: &str = Side::Caller.name();
+pub(crate) const CALLEE: &str = Side::Callee.name();
 
 /// One call, as far as its facts have been seen.
 #[derive(Clone, Debug)]
@@ -85,8 +85,7 @@ impl Projection {
                 }
             }
             FactBody::Ended { cause, .. } => {
-                let answered = self.call.answered_at.is_some();
-                self.call.status = if answered { CallStatus::Completed } else { CallStatus::Failed };
+                self.call.status = CallStatus::of_ended(self.call.answered_at.is_some(), *cause);
                 self.call.ended_at = Some(at);
                 self.call.cause = Some(cause.name().to_owned());
             }

@@ -68,6 +68,7 @@ pub(crate) fn cause(name: &str) -> Option<Cause> {
     Cause::ALL.into_iter().find(|it| it.name() == name)
 }
 
-fn side(name: &str) -> Option<Side> {
+/// The side of that name.
+pub(crate) fn side(name: &str) -> Option<Side> {
     [Side::Caller, Side::Callee, Side::System].into_iter().find(|it| it.name() == name)
 }

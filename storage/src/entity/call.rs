@@ -1,6 +1,7 @@
 //! Calls, as a projection of their facts.
 
 use sea_orm::entity::prelude::*;
+use tandem_core::cause::Cause;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "calls")]
@@ -46,15 +47,20 @@ pub enum CallStatus {
     /// They talk.
     #[sea_orm(string_value = "active")]
     Active,
-    /// It was answered and is over, whoever or whatever ended it.
+    /// It is over, and was answered or its caller gave up: nothing went wrong.
     #[sea_orm(string_value = "completed")]
     Completed,
-    /// It is over and was never answered.
+    /// It is over, was never answered, and not because its caller gave up.
     #[sea_orm(string_value = "failed")]
     Failed,
 }
 
 impl CallStatus {
+    /// Of a call that is over.
+    pub(crate) const fn of_ended(was_answered: bool, cause: Cause) -> Self {
+        if was_answered || matches!(cause, Cause::Cancelled) { Self::Completed } else { Self::Failed }
+    }
+
     /// As rows and the API have it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -2,8 +2,12 @@
 
 mod accounts;
 mod faults;
+// What is marked so may unwrap, like the tests themselves.
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod identity;
 mod recovery;
 mod rows;
-// What is marked so may unwrap, like the tests themselves.
 #[cfg(test)]
 mod support;

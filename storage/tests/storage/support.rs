@@ -37,7 +37,7 @@ pub(crate) struct Process {
 impl Home {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let busy_timeout = Duration::from_millis(20);
+        let busy_timeout = Duration::from_millis(200);
         Self { config: Config { data_dir: dir.path().join("var"), busy_timeout, ..Config::default() }, _dir: dir }
     }
 
@@ -56,6 +56,11 @@ impl Home {
     /// Another program that looks into the database.
     pub(crate) async fn other_program(&self) -> DatabaseConnection {
         Database::connect(format!("sqlite://{}/tandem.db", self.config.data_dir.display())).await.unwrap()
+    }
+
+    /// Another program changes rows.
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.other_program().await.execute_unprepared(sql).await.unwrap();
     }
 
     /// What `sqlite3 var/tandem.db '<sql>'` shows: one line per row.
@@ -90,7 +95,7 @@ pub(crate) fn call_id(n: u128) -> CallId {
     CallId::from_uuid(uuid(0xca11_0000 + n))
 }
 
-fn leg(call: u128, n: u128) -> LegId {
+pub(crate) fn leg(call: u128, n: u128) -> LegId {
     LegId::from_uuid(uuid(call * 16 + n))
 }
 
@@ -120,7 +125,7 @@ pub(crate) fn talked(n: u128) -> Vec<Fact> {
     facts
 }
 
-fn fact(call: u128, number: u32, second: i64, body: FactBody) -> Fact {
+pub(crate) fn fact(call: u128, number: u32, second: i64, body: FactBody) -> Fact {
     let context = Context {
         tenant: Tenant::default_tenant(),
         correlation_id: CorrelationId::from_uuid(uuid(0xc0_0000 + call)),
