@@ -1,27 +1,30 @@
-//! Routes and handlers.
+//! All routes, and what every request goes through.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
-use tandem_actors::calls::{CallActor, CallView, How};
+use serde::Serialize;
+use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tracing::warn;
 
+use crate::body::LARGEST;
+use crate::clients::Clients;
 use crate::config::Config;
+use crate::history::History;
 use crate::metrics::exposition;
-use crate::operator::{NotReady, Operator, Part};
-use crate::problem::Problem;
+use crate::operator::{NotReady, Operator};
+use crate::problem::{Door, Problem, as_asked};
+use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
+use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -34,41 +37,73 @@ pub struct Api {
     pub token: OperatorToken,
     /// Whether parts may be broken on purpose: in development only.
     pub may_break: bool,
+    /// Legs and event streams of browsers.
+    pub clients: Arc<Clients>,
+    /// Who may sign in.
+    pub sign_ins: Arc<SignIns>,
+    /// Calls that are over.
+    pub history: Arc<dyn History>,
+    /// Of those who sign in here.
+    pub tenant: Tenant,
+    /// Hosts that are ours in `sip:user@host`: names or addresses, without a port.
+    pub domains: Arc<[String]>,
+    /// How long a callee may ring.
+    pub ring_timeout: Duration,
+}
+
+/// [`Api`] with its settings, as handlers get it.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Inside>);
+
+pub(crate) struct Inside {
+    pub(crate) api: Api,
+    pub(crate) config: Config,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Inside;
+
+    fn deref(&self) -> &Inside {
+        &self.0
+    }
 }
 
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
+    let shared = Shared(Arc::new(Inside { api, config: config.clone() }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .nest("/api/v1/ops", ops(&api))
-        .fallback(|| async { Problem::NotFound })
+        .route("/.well-known/jwks.json", get(auth::jwks))
+        .route("/api/openapi.json", get(openapi::document))
+        .merge(openapi::browser())
+        .nest("/api/v1/ops", ops::routes(&shared))
+        .nest("/api/v1/auth", auth::routes())
+        .route("/api/v1/events", get(events::events))
+        .nest("/api/v1", behind(Door::Api, &shared, auth::known_routes().merge(ice::routes())))
+        .nest("/api/v1/calls", behind(Door::Api, &shared, calls::routes()))
+        .nest("/api/calls", behind(Door::Calls, &shared, calls::routes()))
+        .fallback(page::page)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(from_fn(move |request, next| limited(timeout, request, next)))
-        .layer(DefaultBodyLimit::max(config.body_limit))
-        .with_state(api)
+        .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
+        .layer(from_fn(as_asked))
+        .with_state(shared)
 }
 
-fn ops(api: &Api) -> Router<Api> {
-    let mut routes = Router::new().route("/calls", get(calls));
-    if api.may_break {
-        routes = routes.route("/break", post(break_part));
-    }
-    routes.fallback(|| async { Problem::NotFound }).layer(from_fn_with_state(api.clone(), authorized))
+/// For who carries a valid token.
+fn behind(door: Door, shared: &Shared, routes: Router<Shared>) -> Router<Shared> {
+    routes.route_layer(from_fn_with_state((shared.clone(), door), bearer::admit))
 }
 
 async fn limited(timeout: Duration, request: Request, next: Next) -> Response {
     tokio::time::timeout(timeout, next.run(request)).await.unwrap_or_else(|_| Problem::TimedOut.into_response())
 }
 
-async fn authorized(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if api.token.admits(request.headers()) { next.run(request).await } else { Problem::Unauthorized.into_response() }
-}
-
-async fn readyz(State(api): State<Api>) -> Response {
-    let missing = api.operator.not_ready();
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let missing = shared.api.operator.not_ready();
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: missing.is_empty(), missing })).into_response()
 }
@@ -79,76 +114,12 @@ struct Readiness {
     missing: Vec<NotReady>,
 }
 
-async fn metrics(State(api): State<Api>) -> Response {
-    match exposition(&api.metrics) {
+async fn metrics(State(shared): State<Shared>) -> Response {
+    match exposition(&shared.api.metrics) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             warn!(%error, "metrics not exported");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-    }
-}
-
-async fn calls(State(api): State<Api>) -> Json<Vec<CallView>> {
-    Json(api.operator.calls())
-}
-
-async fn break_part(
-    State(api): State<Api>,
-    request: Result<Json<BreakRequest>, JsonRejection>,
-) -> Result<StatusCode, Problem> {
-    let Json(request) = request?;
-    let part = request.part()?;
-    let how = request.how.into();
-    warn!(?part, ?how, "broken on purpose");
-    api.operator.break_part(part, how)?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BreakRequest {
-    kind: Kind,
-    id: String,
-    how: Way,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Call,
-    Leg,
-    Track,
-    Worker,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Way {
-    Kill,
-    Panic,
-}
-
-impl From<Way> for How {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Kill => Self::Kill,
-            Way::Panic => Self::Panic,
-        }
-    }
-}
-
-impl BreakRequest {
-    fn part(&self) -> Result<Part, Problem> {
-        match self.kind {
-            Kind::Call => self.id().map(CallActor::Call).map(Part::Actor),
-            Kind::Leg => self.id().map(CallActor::Leg).map(Part::Actor),
-            Kind::Track => self.id().map(CallActor::Track).map(Part::Actor),
-            Kind::Worker => self.id().map(Part::Worker),
-        }
-    }
-
-    fn id<T: FromStr>(&self) -> Result<T, Problem> {
-        self.id.parse().map_err(|_| Problem::InvalidId(self.id.clone()))
     }
 }

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_core::pii::Pii;
+use utoipa::ToSchema;
 
 /// The `[http]` section.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -14,10 +16,31 @@ pub struct Config {
     /// Longest time from the head of a request to its response, and for reading that head. Default 10 s, at least 1 ms.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// Largest request body in bytes. Default 65536.
+    /// Largest request body in bytes, 65536 at most. Default 65536.
     pub body_limit: usize,
-    /// Most connections at a time; more wait in the kernel's backlog. Default 256, at least 1.
+    /// Most connections at a time, not counting event streams; more wait in the kernel's backlog. Default 256, at
+    /// least 1.
     pub connections: usize,
+    /// Most event streams at a time; more are refused with 503. Default 4096.
+    pub streams: usize,
+    /// STUN and TURN servers that clients are told to use. Default none: our own candidate is enough wherever clients
+    /// can reach it.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// One entry of `ice_servers`, as `RTCIceServer` of WebRTC has it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IceServer {
+    /// `stun:host:port`, `turn:host:port?transport=udp`, `turns:…`.
+    pub urls: Vec<String>,
+    /// User name at a TURN server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password there. Every client gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub credential: Option<Pii<String>>,
 }
 
 impl Default for Config {
@@ -27,6 +50,8 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             body_limit: 65_536,
             connections: 256,
+            streams: 4_096,
+            ice_servers: Vec::new(),
         }
     }
 }

@@ -1,24 +1,48 @@
-//! HTTP: health, metrics and the operator's endpoints.
+//! HTTP: the API for browsers, their page, health, metrics and the operator's endpoints.
 //!
 //! ```text
+//!  /  /assets/*                           the web client
 //!  /healthz  /readyz  /metrics            anybody who can reach the port
+//!  /.well-known/jwks.json  /api/openapi.json  /api/docs
+//!  /api/v1/auth/*                         a password or a refresh token
+//!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
 //!  /api/v1/ops/calls  /api/v1/ops/break   the operator's token; `break` only in development
 //! ```
 //!
 //! # Invariants
-//! * Every request has a deadline and a largest size; the number of connections is bounded.
+//! * Every request has a deadline and a largest size; the number of connections is bounded, and so is their life.
 //! * Every refusal is JSON: `{"error": "code", "message": "text"}`.
-//! * Nothing is decided here: what the node is and does stands behind [`Operator`].
+//! * Nothing is decided here: the node stands behind [`Operator`], calls behind
+//!   [`CallPort`](tandem_core::ports::CallPort), users behind [`identity::Accounts`].
 
 mod api;
+mod auth;
+mod bearer;
+mod body;
+mod calls;
+mod clients;
 pub mod config;
+mod events;
+mod history;
+mod ice;
+pub mod identity;
 mod metrics;
+mod openapi;
 mod operator;
+mod ops;
+mod page;
 mod problem;
 mod server;
+mod sign_in;
+mod stall;
 mod token;
+mod user_call;
 
 pub use api::{Api, router};
+pub use clients::Clients;
+pub use history::{History, HistoryUnavailable, Page};
 pub use operator::{BreakRefused, NotReady, Operator, Part};
 pub use server::serve;
+pub use sign_in::SignIns;
 pub use token::OperatorToken;
+pub use user_call::{Direction, UserCall};

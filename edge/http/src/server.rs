@@ -1,29 +1,44 @@
-//! Accepts connections: bounded in number, each head of a request with a deadline.
+//! Accepts connections: bounded in number and in life, each head of a request with a deadline.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::api::{Api, router};
+use crate::auth::CameFrom;
 use crate::config::Config;
+use crate::stall::Impatient;
 
 /// Pause after an accept that failed, usually for want of descriptors: without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `until` is ready; requests in hand then have [`Config::request_timeout`] to finish.
+/// How long a peer may take nothing of what is written to it.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How long a connection may be used for one request after the other. Whoever has more to ask connects again; an event
+/// stream is no request any more.
+const LIFE: Duration = Duration::from_secs(300);
+
+/// Serves until `until` is ready; requests in hand then have [`Config::request_timeout`] to finish, and event streams
+/// are closed.
 ///
 /// # Errors
 /// When the listener cannot be used at all.
@@ -35,6 +50,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
+    let clients = api.clients.clone();
     let routes = router(api, &config);
     let permits = Arc::new(Semaphore::new(config.connections));
     let (open, closing) = (TaskTracker::new(), CancellationToken::new());
@@ -46,8 +62,12 @@ pub async fn serve(
             () = &mut until => break,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                open.spawn(converse(stream, permit, routes.clone(), config.request_timeout, closing.clone()));
+            Ok((stream, from, permit)) => {
+                let talk = converse(stream, from, routes.clone(), config.request_timeout, closing.clone());
+                open.spawn(async move {
+                    talk.await;
+                    drop(permit);
+                });
             }
             Err(error) => {
                 warn!(%error, "connection not accepted");
@@ -57,38 +77,57 @@ pub async fn serve(
     }
     closing.cancel();
     open.close();
-    if tokio::time::timeout(config.request_timeout, open.wait()).await.is_err() {
+    let ended = async { tokio::join!(open.wait(), clients.close_streams()) };
+    if timeout(config.request_timeout, ended).await.is_err() {
         warn!(left = open.len(), "requests cut off");
     }
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, from) = listener.accept().await?;
+    Ok((stream, from, permit))
 }
 
 async fn converse(
     stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
+    from: SocketAddr,
     routes: Router,
-    head_timeout: Duration,
+    request_timeout: Duration,
     closing: CancellationToken,
 ) {
+    let _broken = stream.set_nodelay(true);
+    let routes = TowerToHyperService::new(routes);
+    let with_source = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(CameFrom(from));
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .header_read_timeout(request_timeout)
+        .serve_connection(TokioIo::new(Impatient::new(stream, STALL)), with_source)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = closing.cancelled() => {
+        () = ended_or_old(&closing) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            match timeout(request_timeout + STALL, connection).await {
+                Ok(ended) => ended,
+                Err(_late) => return debug!("connection cut off"),
+            }
         }
     };
     if let Err(error) = ended {
         debug!(%error, "connection broke");
     }
+}
+
+async fn ended_or_old(closing: &CancellationToken) {
+    let _old = timeout(LIFE, closing.cancelled()).await;
 }

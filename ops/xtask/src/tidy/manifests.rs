@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::{File, Tree};
 
 /// Our packages and those of ours that they may depend on (ARCHITECTURE.md, code map).
-const DIRECTION: [(&str, &[&str]); 11] = [
+const DIRECTION: [(&str, &[&str]); 12] = [
     ("tandem-core", &[]),
     ("tandem-engine", &["tandem-core"]),
     ("tandem-media", &["tandem-core", "tandem-engine"]),
@@ -13,12 +13,13 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("tandem-sdp", &["tandem-core"]),
     ("tandem-sip", &["tandem-core", "tandem-actors", "tandem-sdp"]),
     ("tandem-http", &["tandem-core", "tandem-actors", "tandem-sdp"]),
+    ("tandem-provider", &["tandem-core"]),
     ("tandem", &EVERYTHING),
     ("tandem-benches", &EVERYTHING),
     ("xtask", &[]),
 ];
 
-const EVERYTHING: [&str; 8] = [
+const EVERYTHING: [&str; 9] = [
     "tandem-core",
     "tandem-engine",
     "tandem-media",
@@ -27,6 +28,7 @@ const EVERYTHING: [&str; 8] = [
     "tandem-sdp",
     "tandem-sip",
     "tandem-http",
+    "tandem-provider",
 ];
 
 /// Dependencies point inwards. Tests may depend on what they like.

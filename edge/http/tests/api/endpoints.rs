@@ -1,47 +1,17 @@
-//! The endpoints as a client on the wire meets them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Health, metrics, the operator's endpoints, and how connections are treated.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tandem_actors::calls::{CallActor, CallView, How};
-use tandem_core::id::CallId;
-use tandem_core::metric::{Counter, Metrics};
 use tandem_http::config::Config;
-use tandem_http::{Api, BreakRefused, NotReady, Operator, OperatorToken, Part, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use uuid::Uuid;
+
+use crate::world::{World, node_call as call};
 
 const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
-
-/// A node that drains and has one call, whose actor cannot be killed.
-struct Node;
-
-impl Operator for Node {
-    fn not_ready(&self) -> Vec<NotReady> {
-        vec!["draining"]
-    }
-
-    fn calls(&self) -> Vec<CallView> {
-        Vec::new()
-    }
-
-    fn break_part(&self, part: Part, how: How) -> Result<(), BreakRefused> {
-        match (part, how) {
-            (Part::Actor(CallActor::Call(id)), How::Panic) if id == call() => Ok(()),
-            (Part::Worker(0), How::Kill) => Err(BreakRefused::Unsupported),
-            _ => Err(BreakRefused::Unknown),
-        }
-    }
-}
-
-fn call() -> CallId {
-    CallId::from_uuid(Uuid::from_u128(7))
-}
 
 struct Server {
     address: SocketAddr,
@@ -50,14 +20,8 @@ struct Server {
 }
 
 fn start(may_break: bool, config: Config) -> Server {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let metrics = Arc::new(Metrics::default());
-    metrics.count(Counter::CallsStarted);
-    let api = Api { metrics, operator: Arc::new(Node), token: OperatorToken::new(String::from("s3cret")), may_break };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
-    Server { address, stop, done }
+    let World { address, stop, done, .. } = World::with(config, may_break);
+    Server { address, stop: stop.unwrap(), done }
 }
 
 impl Server {

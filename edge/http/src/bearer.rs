@@ -1,0 +1,73 @@
+//! Lets in who carries a valid access token, and says who that is.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tandem_core::metric::Counter;
+use tracing::warn;
+
+use crate::api::Shared;
+use crate::clients::UserKey;
+use crate::identity::Claims;
+use crate::problem::{Door, Problem};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal(Arc<Claims>);
+
+impl Principal {
+    pub(crate) fn key(&self) -> UserKey {
+        (self.tenant.clone(), self.user_id)
+    }
+}
+
+impl Deref for Principal {
+    type Target = Claims;
+
+    fn deref(&self) -> &Claims {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or(Problem::Unauthenticated(Door::Api))
+    }
+}
+
+/// Before every route that wants a [`Principal`].
+pub(crate) async fn admit(State((shared, door)): State<(Shared, Door)>, mut request: Request, next: Next) -> Response {
+    match verify(&shared, door, token(request.headers())) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Who carries this token.
+pub(crate) fn verify(shared: &Shared, door: Door, token: Option<&str>) -> Result<Principal, Problem> {
+    let refused = |why: &dyn std::fmt::Display| {
+        shared.api.metrics.count(Counter::ApiRefused);
+        warn!(why = %why, "request refused");
+        Problem::Unauthenticated(door)
+    };
+    let token = token.ok_or_else(|| refused(&"no token"))?;
+    let claims = shared.api.sign_ins.verify(token).map_err(|error| refused(&error))?;
+    Ok(Principal(Arc::new(claims)))
+}
+
+/// The token in `Authorization: Bearer …`.
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,163 @@
+//! A user calls from a client: he gets our offer, and the callee is called at once.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use tandem_core::call::NewCall;
+use tandem_core::cause::Cause;
+use tandem_core::event::Context;
+use tandem_core::id::{CallId, CorrelationId, LegId};
+use tandem_core::leg::{LegInput, Negotiation};
+use tandem_core::metric::Counter;
+use tandem_core::party::{Identity, Number, Party};
+use tandem_core::pii::Pii;
+use tandem_core::ports::EdgePort;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{dialled, idempotency};
+use crate::api::{Api, Shared};
+use crate::bearer::Principal;
+use crate::body::Body;
+use crate::clients::Proposed;
+use crate::problem::{ErrorBody, Problem};
+use crate::user_call::{Status, time};
+
+/// How long our offer may take. It takes milliseconds, unless something is broken.
+const OFFERED_IN: Duration = Duration::from_secs(5);
+
+/// Max-Forwards of a call that begins here, less our own hop (RFC 3261, 16.6).
+const MAX_FORWARDS: u8 = 69;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InitiateRequest {
+    /// E.164, an extension, or `sip:user@` one of our hosts.
+    #[schema(value_type = String, example = "+493012345678")]
+    phone_number: Pii<String>,
+}
+
+/// A call that has begun.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct Initiated {
+    call_id: String,
+    session_id: String,
+    /// To be answered within 15 s.
+    sdp_offer: String,
+    status: Status,
+    start_time: String,
+}
+
+/// Call somebody.
+#[utoipa::path(post, path = "/api/v1/calls/initiate", tag = "calls", security(("bearer" = [])),
+    request_body = InitiateRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key does it once, for 10 minutes", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+        (status = 200, description = "The callee is being called; answer the offer within 15 s", body = Initiated),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 403, description = "`forbidden`: the user may not call there", body = ErrorBody),
+        (status = 404, description = "`unknown_number`", body = ErrorBody),
+        (status = 409, description = "`call_already_active`, `idempotency_conflict`, `unreachable`", body = ErrorBody),
+        (status = 413, description = "`payload_too_large`", body = ErrorBody),
+        (status = 503, description = "`call_initiation_failed`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
+pub(crate) async fn initiate(
+    State(shared): State<Shared>,
+    principal: Principal,
+    headers: HeaderMap,
+    Body(request): Body<InitiateRequest>,
+) -> Result<Json<Initiated>, Problem> {
+    let key = idempotency::key(&headers)?;
+    let dialled = dialled::read(request.phone_number.reveal(), &shared.api.domains)?;
+    let clients = shared.api.clients.clone();
+    // A client that goes away in the middle may come again with its key, and finds what it began.
+    let begun = clients.tasks.spawn(async move {
+        let (api, user) = (&shared.api, principal.key());
+        let asked = dialled.clone();
+        api.clients.idempotency.once(user, key, asked, begin(api, &principal, dialled)).await
+    });
+    begun.await.unwrap_or(Err(Problem::InitiationFailed)).map(Json)
+}
+
+async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Initiated, Problem> {
+    let (call, leg) = (CallId::from_uuid(Uuid::now_v7()), LegId::from_uuid(Uuid::now_v7()));
+    let correlation_id = CorrelationId::from_uuid(Uuid::new_v4());
+    let started_at = api.clients.clock.now().wall;
+    let proposed = api.clients.begin(&principal.key(), call, leg)?;
+    let context = Context { tenant: principal.tenant.clone(), correlation_id, node: api.clients.node };
+    let new = NewCall {
+        call,
+        leg,
+        context,
+        caller: caller(principal),
+        dialled,
+        negotiation: Negotiation::AtOnce,
+        max_forwards: MAX_FORWARDS,
+        ring_timeout: api.ring_timeout,
+    };
+    let offer = match api.clients.calls.open_call(new) {
+        Ok(()) => offer(api, leg, proposed).await,
+        Err(cause) => {
+            api.clients.release(leg);
+            Err(cause)
+        }
+    };
+    match offer {
+        Ok(sdp_offer) => {
+            info!(call_id = %call, %correlation_id, leg_id = %leg, user_id = %principal.user_id, "call initiated");
+            api.metrics.count(Counter::ApiCallsInitiated);
+            let (call_id, session_id, start_time) = (call.to_string(), leg.to_string(), time(started_at));
+            Ok(Initiated { call_id, session_id, sdp_offer, status: Status::Connecting, start_time })
+        }
+        Err(cause) => {
+            api.metrics.count(Counter::ApiCallsFailed);
+            let problem = refusal(cause);
+            let cause = cause.name();
+            match problem {
+                Problem::InitiationFailed if is_load(cause) => {
+                    warn!(call_id = %call, %correlation_id, cause, "call not initiated");
+                }
+                Problem::InitiationFailed => error!(call_id = %call, %correlation_id, cause, "call not initiated"),
+                _ => info!(call_id = %call, %correlation_id, cause, "call not initiated"),
+            }
+            Err(problem)
+        }
+    }
+}
+
+fn refusal(cause: Cause) -> Problem {
+    match cause {
+        Cause::InvalidNumber => Problem::invalid("phone_number is no number that can be dialled"),
+        cause => Problem::of_initiation(cause),
+    }
+}
+
+/// Nobody has to look at that.
+fn is_load(cause: &str) -> bool {
+    [Cause::Overload, Cause::Shutdown].iter().any(|load| load.name() == cause)
+}
+
+/// Our offer, in time. Without one the leg ends, unless it has already.
+async fn offer(api: &Api, leg: LegId, proposed: oneshot::Receiver<Proposed>) -> Proposed {
+    let proposed = timeout(OFFERED_IN, proposed).await;
+    let offer = proposed.ok().and_then(Result::ok).unwrap_or(Err(Cause::SystemFailure));
+    if let Err(cause) = offer {
+        let _gone = api.clients.calls.tell_leg(leg, LegInput::HangUp(cause));
+    }
+    offer
+}
+
+fn caller(principal: &Principal) -> Party {
+    Party {
+        number: principal.extension.clone(),
+        name: principal.display_name.clone(),
+        identity: Identity::User { user_id: principal.user_id, device_id: principal.device_id },
+    }
+}

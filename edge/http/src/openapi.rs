@@ -1,0 +1,131 @@
+//! The API as OpenAPI describes it, and a page to read it with.
+
+use std::sync::LazyLock;
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::{Json, Router};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, RefOr};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::api::Shared;
+use crate::{auth, calls, events, ice};
+
+/// Where the document is.
+const PATH: &str = "/api/openapi.json";
+
+/// The page of the document has its styles in itself.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tandem",
+        description = "Calls for browsers. Every refusal is `{\"error\": \"code\", \"message\": \"text\"}`, or RFC 9457 for \
+            those who ask for `application/problem+json`."
+    ),
+    paths(
+        auth::login,
+        auth::refresh,
+        auth::logout,
+        auth::me,
+        auth::jwks,
+        calls::initiate,
+        calls::terminate,
+        calls::list,
+        calls::find,
+        calls::answer,
+        calls::reject,
+        calls::candidates,
+        ice::ice_servers,
+        events::events
+    ),
+    modifiers(&Additions)
+)]
+struct Described;
+
+struct Additions;
+
+impl Modify for Additions {
+    fn modify(&self, document: &mut Document) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let old: Vec<_> = document
+            .paths
+            .paths
+            .iter()
+            .filter_map(|(path, item)| {
+                Some((format!("/api/calls{}", path.strip_prefix("/api/v1/calls")?), item.clone()))
+            })
+            .collect();
+        document.paths.paths.extend(old.into_iter().map(|(path, item)| (path, at_the_old_place(item))));
+    }
+}
+
+/// The same, but for who is not known: 403 in place of 401.
+fn at_the_old_place(mut item: PathItem) -> PathItem {
+    for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        refuse_with_403(operation);
+    }
+    item
+}
+
+fn refuse_with_403(operation: &mut Operation) {
+    operation.operation_id = operation.operation_id.take().map(|id| format!("{id}_unversioned"));
+    let responses = &mut operation.responses.responses;
+    if let Some(mut refusal) = responses.remove("401") {
+        if let RefOr::T(refusal) = &mut refusal {
+            refusal.description = String::from("`unauthorized`, `forbidden`");
+        }
+        responses.insert(String::from("403"), refusal);
+    }
+}
+
+static DOCUMENT: LazyLock<Document> = LazyLock::new(Described::openapi);
+
+/// The document.
+pub(crate) async fn document() -> Json<&'static Document> {
+    Json(&DOCUMENT)
+}
+
+/// The page, without anything from elsewhere.
+pub(crate) fn browser() -> Router<Shared> {
+    let config = utoipa_swagger_ui::Config::from(PATH).validator_url("none");
+    Router::new().merge(SwaggerUi::new("/api/docs").config(config)).layer(from_fn(with_policy))
+}
+
+async fn with_policy(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_and_both_places_have_the_same() {
+        let mut ids: Vec<_> = DOCUMENT
+            .paths
+            .paths
+            .values()
+            .flat_map(|item| [&item.get, &item.post])
+            .flatten()
+            .map(|operation| operation.operation_id.clone().unwrap())
+            .collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((ids.len(), all), (21, 21));
+    }
+}

@@ -1,0 +1,259 @@
+//! A server on the wire, its users, and what stands behind it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tandem_actors::Clock;
+use tandem_actors::calls::{CallActor, CallView, How};
+use tandem_core::id::{CallId, DeviceId, NodeId, Tenant, UserId};
+use tandem_core::metric::{Counter, Metrics};
+use tandem_http::config::Config;
+use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
+use tandem_http::{
+    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, Part, SignIns,
+    UserCall, serve,
+};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use uuid::Uuid;
+
+use crate::player::Player;
+
+/// How long anything may take that takes milliseconds.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) player: Arc<Player>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+    pub(crate) history: Arc<Stored>,
+    tokens: Arc<Tokens>,
+    http: reqwest::Client,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) done: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Self::with(Config::default(), true)
+    }
+
+    pub(crate) fn with(config: Config, may_break: bool) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (metrics, clock, player) = (Arc::new(Metrics::default()), Clock::start(), Arc::new(Player::default()));
+        metrics.count(Counter::CallsStarted);
+        let node = NodeId::from_uuid(Uuid::from_u128(1));
+        let clients = Clients::new(player.clone(), node, clock.clone(), metrics.clone());
+        player.join(clients.clone());
+        let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
+        let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
+        let history = Arc::new(Stored::default());
+        let api = Api {
+            metrics: metrics.clone(),
+            operator: Arc::new(Node),
+            token: OperatorToken::new(String::from("s3cret")),
+            may_break,
+            clients,
+            sign_ins: Arc::new(sign_ins),
+            history: history.clone(),
+            tenant: Tenant::default_tenant(),
+            domains: Arc::from([String::from("tandem.example")]),
+            ring_timeout: tandem_core::leg::RING_TIMEOUT,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
+        let http = reqwest::Client::new();
+        Self { address, player, metrics, clock, history, tokens, http, stop: Some(stop), done }
+    }
+
+    /// An access token of a user.
+    pub(crate) fn token(&self, user: u128) -> String {
+        self.tokens.issue(&claims(user, self.clock.now().wall), self.clock.now().wall).unwrap()
+    }
+
+    pub(crate) fn token_for(&self, claims: &Claims) -> String {
+        self.tokens.issue(claims, self.clock.now().wall).unwrap()
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.address)).timeout(SOON)
+    }
+
+    pub(crate) async fn get(&self, user: u128, path: &str) -> (u16, Value) {
+        read(self.request(Method::GET, path).bearer_auth(self.token(user))).await
+    }
+
+    pub(crate) async fn post(&self, user: u128, path: &str, body: Value) -> (u16, Value) {
+        read(self.request(Method::POST, path).bearer_auth(self.token(user)).body(body.to_string())).await
+    }
+
+    pub(crate) async fn initiate(&self, user: u128) -> Value {
+        let (status, body) = self.post(user, "/api/calls/initiate", json!({"phone_number": "102"})).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Opens an event stream.
+    pub(crate) async fn events(&self, user: u128, cursor: Option<&str>) -> Socket {
+        let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let token = self.token(user);
+        let uri = format!("ws://{}/api/v1/events?access_token={token}{cursor}", self.address);
+        tokio_tungstenite::connect_async(uri).await.unwrap().0
+    }
+}
+
+pub(crate) async fn read(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+/// The next frame of JSON.
+pub(crate) async fn frame(socket: &mut Socket) -> Value {
+    loop {
+        match tokio::time::timeout(SOON, socket.next()).await.expect("a frame").expect("no end").expect("no error") {
+            Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Reads on until it is closed; gives the code.
+pub(crate) async fn closed(socket: &mut Socket) -> u16 {
+    loop {
+        match tokio::time::timeout(SOON, socket.next()).await.expect("a frame").expect("a close") {
+            Ok(Message::Close(Some(close))) => return close.code.into(),
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+pub(crate) fn user_id(user: u128) -> UserId {
+    UserId::from_uuid(Uuid::from_u128(user))
+}
+
+pub(crate) fn claims(user: u128, now: tandem_core::time::WallTime) -> Claims {
+    opened(user).claims(now)
+}
+
+fn opened(user: u128) -> Opened {
+    Opened {
+        tenant: Tenant::default_tenant(),
+        user_id: user_id(user),
+        device_id: DeviceId::from_uuid(Uuid::from_u128(100 + user)),
+        name: format!("user{user}").into(),
+        extension: format!("100{user}").into(),
+        display_name: Some(format!("User {user}").into()),
+        refresh_token: format!("refresh-{user}").into(),
+    }
+}
+
+pub(crate) fn key() -> SigningKey {
+    let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    SigningKey { kid: String::from("k1"), pkcs8: pair.as_ref().to_vec() }
+}
+
+/// `alice` with her password, and nobody else.
+#[derive(Default)]
+struct Users {
+    used: Mutex<bool>,
+}
+
+impl Accounts for Users {
+    fn sign_in<'a>(
+        &'a self,
+        _: &'a Tenant,
+        name: &'a str,
+        password: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
+        let answer = match (name, password) {
+            ("alice", "s3cret") => Ok(Some(opened(1))),
+            ("busy", _) => Err(Unavailable),
+            _ => Ok(None),
+        };
+        async move { answer }.boxed()
+    }
+
+    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
+        let is_fresh = token == "refresh-1" && !std::mem::replace(&mut *self.used.lock(), true);
+        async move { Ok(is_fresh.then(|| opened(1))) }.boxed()
+    }
+
+    fn sign_out<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// What was stored of user 1.
+#[derive(Default)]
+pub(crate) struct Stored(pub(crate) Mutex<Vec<UserCall>>);
+
+impl History for Stored {
+    fn page<'a>(
+        &'a self,
+        _: &'a Tenant,
+        user: UserId,
+        before: Option<CallId>,
+        limit: u8,
+    ) -> BoxFuture<'a, Result<Page, HistoryUnavailable>> {
+        let mut calls: Vec<_> = if user == user_id(1) { self.0.lock().clone() } else { Vec::new() };
+        calls.retain(|call| before.is_none_or(|before| call.call_id < before));
+        calls.sort_by_key(|call| std::cmp::Reverse(call.call_id));
+        let more = calls.len() > usize::from(limit);
+        calls.truncate(limit.into());
+        async move { Ok(Page { calls, more }) }.boxed()
+    }
+
+    fn find<'a>(
+        &'a self,
+        _: &'a Tenant,
+        user: UserId,
+        call: CallId,
+    ) -> BoxFuture<'a, Result<Option<UserCall>, HistoryUnavailable>> {
+        let found = self.0.lock().iter().find(|it| it.call_id == call && user == user_id(1)).cloned();
+        async move { Ok(found) }.boxed()
+    }
+}
+
+/// A node that drains and has one call, whose actor cannot be killed.
+struct Node;
+
+/// The call of [`Node`].
+pub(crate) fn node_call() -> CallId {
+    CallId::from_uuid(Uuid::from_u128(7))
+}
+
+impl Operator for Node {
+    fn not_ready(&self) -> Vec<NotReady> {
+        vec!["draining"]
+    }
+
+    fn calls(&self) -> Vec<CallView> {
+        Vec::new()
+    }
+
+    fn break_part(&self, part: Part, how: How) -> Result<(), BreakRefused> {
+        match (part, how) {
+            (Part::Actor(CallActor::Call(id)), How::Panic) if id == node_call() => Ok(()),
+            (Part::Worker(0), How::Kill) => Err(BreakRefused::Unsupported),
+            _ => Err(BreakRefused::Unknown),
+        }
+    }
+}
