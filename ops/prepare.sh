@@ -1,7 +1,10 @@
 # Sourced by ops/run and ops/test: installs what is missing on a Debian machine and times each step.
 
 # Programs that are needed, and the packages that bring them.
-programs=(cc:build-essential curl:curl sqlite3:sqlite3 sipp:sip-tester baresip:baresip)
+programs=(cc:build-essential curl:curl sqlite3:sqlite3 sipp:sip-tester baresip:baresip node:nodejs npm:npm)
+
+# Those that only tests need.
+test_programs=(chromium:chromium)
 
 # step WHAT COMMAND...: runs a command, and says what it is and how long it took.
 step() {
@@ -16,9 +19,10 @@ step() {
     fi
 }
 
+# prepare [PROGRAM:PACKAGE...]: the programs, and these.
 prepare() {
     local missing=() pair
-    for pair in "${programs[@]}"; do
+    for pair in "${programs[@]}" "$@"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
     done
     if ((${#missing[@]})); then
@@ -39,6 +43,20 @@ install_packages() {
     "${as_root[@]}" apt-get update -qq &&
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
+
+# The web client's dependencies, when the lock says others than are there.
+install_web() (
+    cd edge/web
+    [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci --no-audit --no-fund --loglevel=error
+)
+
+# Builds the web client, which the binary embeds, when its sources are newer than what was built.
+build_web() (
+    cd edge/web
+    [[ dist/index.html -nt package-lock.json ]] &&
+        [[ -z $(find src public index.html vite.config.ts tsconfig.json -newer dist/index.html -print -quit) ]] ||
+        npm run --silent build
+)
 
 install_rustup() {
     curl --proto '=https' --tlsv1.2 -sSf --retry 3 https://sh.rustup.rs |

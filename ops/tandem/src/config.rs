@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) media: tandem_media::Config,
     pub(crate) calls: tandem_actors::Config,
     pub(crate) storage: tandem_storage::Config,
+    pub(crate) voip: VoipConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -41,6 +42,27 @@ pub(crate) struct Config {
 pub(crate) struct NodeConfig {
     /// Country whose numbers may be dialled without a country code (ISO 3166, two letters). Default none.
     pub(crate) home_country: Option<String>,
+}
+
+/// The `[voip]` section.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VoipConfig {
+    /// Who calls numbers outside: `sip` (the trunks), or `mock` (nobody is called; the number's last four digits say
+    /// what happens: 0486 busy, 0603 declined, 0404 unknown, 0408 timeout, 0480 no answer, 0503 failure, 0200 hangs up,
+    /// others answer). Default `sip`. The variable VOIP_PROVIDER means the same.
+    pub(crate) provider: Provider,
+}
+
+/// Who calls numbers outside.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Provider {
+    /// Our own border, over the trunks.
+    #[default]
+    Sip,
+    /// Nobody; every number has its script.
+    Mock,
 }
 
 /// The `[log]` section.
@@ -69,12 +91,13 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations.
+    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, and the
+    /// DTLS library of every extension that a browser greets it with.
     ///
     /// # Errors
     /// Directives that cannot be read.
     pub(crate) fn directives(&self) -> Result<EnvFilter> {
-        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,{}", self.filter)).context("log.filter")
+        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{}", self.filter)).context("log.filter")
     }
 }
 
@@ -88,7 +111,7 @@ impl Config {
             Some(path) => File::from(path).format(FileFormat::Toml),
             None => File::new(DEFAULT_FILE, FileFormat::Toml).required(false),
         };
-        Self::assemble(config::Config::builder().add_source(source).add_source(environment()))
+        Self::assemble(config::Config::builder().add_source(source).add_source(aliases()).add_source(environment()))
     }
 
     fn assemble(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Self> {
@@ -132,6 +155,13 @@ fn environment() -> Environment {
     LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key))
 }
 
+/// Variables that integrators know by other names than ours. Ours win.
+fn aliases() -> Environment {
+    let known = [("VOIP_PROVIDER", "TANDEM__VOIP__PROVIDER")];
+    let set = known.into_iter().filter_map(|(theirs, ours)| Some((ours.to_owned(), std::env::var(theirs).ok()?)));
+    environment().source(Some(set.collect()))
+}
+
 fn to_loopback(address: &mut SocketAddr) {
     let mut ip = address.ip();
     to_loopback_ip(&mut ip);
@@ -161,7 +191,7 @@ mod tests {
     fn nothing_at_all_gives_the_documented_ports() {
         let config = load("", &[]).unwrap();
         assert_eq!(config.http.bind.to_string(), "0.0.0.0:7880");
-        assert_eq!(config.sip.udp, ["0.0.0.0:5060".parse().unwrap()]);
+        assert_eq!(config.sip.udp, ["0.0.0.0:5060".parse::<SocketAddr>().unwrap()]);
         assert_eq!(config.storage.data_dir, Path::new("var"));
     }
 

@@ -4,7 +4,9 @@ mod accounts;
 mod ask;
 mod cli;
 mod config;
+mod edges;
 mod history;
+mod identity;
 mod limits;
 mod operator;
 mod plan;
@@ -13,7 +15,9 @@ mod services;
 mod table;
 mod telemetry;
 mod token;
+mod user_calls;
 mod users;
+mod witness;
 
 use std::process::ExitCode;
 

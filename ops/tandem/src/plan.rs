@@ -1,4 +1,4 @@
-//! Routing as calls ask for it: core's plan, and the contacts that the registrar knows.
+//! Routing as calls ask for it: core's plan, the contacts that the registrar knows, and who has a client open.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tandem_core::cause::Cause;
 use tandem_core::id::LegId;
 use tandem_core::location::Binding;
 use tandem_core::party::{Address, Identity, Number, Party, Target};
-use tandem_core::ports::{LocationPort, PlanPort};
+use tandem_core::ports::{ClientPort, LocationPort, PlanPort};
 use tandem_core::routing::{Extension, Plan, Query, Route, Trunk};
 use uuid::Uuid;
 
@@ -15,12 +15,13 @@ use uuid::Uuid;
 pub(crate) struct LivePlan {
     plan: ArcSwap<Plan>,
     locations: Arc<dyn LocationPort>,
+    clients: Arc<dyn ClientPort>,
 }
 
 impl LivePlan {
     /// An empty plan; [`replace`](Self::replace) fills it.
-    pub(crate) fn new(locations: Arc<dyn LocationPort>) -> Self {
-        Self { plan: ArcSwap::default(), locations }
+    pub(crate) fn new(locations: Arc<dyn LocationPort>, clients: Arc<dyn ClientPort>) -> Self {
+        Self { plan: ArcSwap::default(), locations, clients }
     }
 
     /// From now on this one.
@@ -30,10 +31,9 @@ impl LivePlan {
 
     fn devices(&self, extension: &Extension) -> Result<Vec<Target>, Cause> {
         let contacts = self.locations.contacts(&extension.tenant, extension.number.reveal());
-        if contacts.is_empty() {
-            return Err(Cause::Unreachable);
-        }
-        Ok(contacts.into_iter().map(device).collect())
+        let client = self.clients.is_there(&extension.tenant, extension.user_id).then(|| client(extension));
+        let ways: Vec<_> = contacts.into_iter().map(device).chain(client).collect();
+        if ways.is_empty() { Err(Cause::Unreachable) } else { Ok(ways) }
     }
 }
 
@@ -51,6 +51,13 @@ fn device(binding: Arc<Binding>) -> Target {
     let identity = Identity::User { user_id: binding.user_id, device_id: binding.device_id };
     let party = Party { number: binding.extension.clone(), name: None, identity };
     Target { leg: new_leg(), party, address: Address::Contact(binding) }
+}
+
+/// All clients of the user: one leg, which the first to answer gets.
+fn client(extension: &Extension) -> Target {
+    let identity = Identity::User { user_id: extension.user_id, device_id: extension.device_id };
+    let party = Party { number: extension.number.clone(), name: None, identity };
+    Target { leg: new_leg(), party, address: Address::Client(extension.user_id) }
 }
 
 fn beyond(trunk: &Trunk, number: Number) -> Target {
@@ -100,8 +107,21 @@ mod tests {
         }
     }
 
+    /// Whether anybody has a page open.
+    struct Pages(bool);
+
+    impl ClientPort for Pages {
+        fn is_there(&self, _: &Tenant, _: UserId) -> bool {
+            self.0
+        }
+    }
+
     fn look_up(dialled: &str) -> Result<Vec<Target>, Cause> {
-        let live = LivePlan::new(Arc::new(Phones));
+        look_up_with(dialled, false)
+    }
+
+    fn look_up_with(dialled: &str, page: bool) -> Result<Vec<Target>, Cause> {
+        let live = LivePlan::new(Arc::new(Phones), Arc::new(Pages(page)));
         let extension = |number: &str| Extension {
             tenant: Tenant::default_tenant(),
             number: number.to_owned().into(),
@@ -129,6 +149,15 @@ mod tests {
     #[test]
     fn an_extension_without_a_device_cannot_be_reached() {
         assert_eq!(look_up("1002"), Err(Cause::Unreachable));
+    }
+
+    #[test]
+    fn an_open_page_rings_along_with_the_phones_and_alone() {
+        let targets = look_up_with("1001", true).unwrap();
+        assert_eq!(targets.iter().filter(|it| it.address.is_client()).count(), 1);
+        assert_eq!(targets.len(), 3);
+        let alone = look_up_with("1002", true).unwrap();
+        assert_eq!(alone[0].address, Address::Client(UserId::from_uuid(Uuid::from_u128(1))));
     }
 
     #[test]

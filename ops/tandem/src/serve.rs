@@ -16,19 +16,27 @@ use tandem_actors::{Calls, Clock, Group, Node, Outside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
-use tandem_http::{Api, OperatorToken};
+use tandem_http::identity::Tokens;
+use tandem_http::{Api, Clients, OperatorToken, SignIns};
 use tandem_media::Pool;
+use tandem_provider::{Mock, VoipProvider};
 use tandem_sip::{Deps, Registrar, Sip};
 use tandem_storage::{Bus, Ledger, Storage, node_id};
 use tracing::{info, warn};
 
 use crate::accounts::AccountTable;
 use crate::cli::say;
-use crate::config::Config;
+use crate::config::{Config, Provider};
+use crate::edges::Edges;
+use crate::identity::{StoredAccounts, signing_keys};
 use crate::operator::NodeOperator;
 use crate::plan::LivePlan;
-use crate::services::{AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, Relay, SipLoop};
+use crate::services::{
+    AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
+};
 use crate::token::operator_token;
+use crate::user_calls::StoredCalls;
+use crate::witness::Witness;
 use crate::{limits, telemetry, users};
 use signals::Signals;
 
@@ -100,7 +108,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let registrar = Registrar::new(config.sip.registration.clone(), ledger.clone(), metrics.clone());
     let registrar = Arc::new(registrar);
     registrar.restore(storage.load_bindings().await?);
-    let plan = Arc::new(LivePlan::new(registrar.clone()));
+    let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone());
+    let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));
     let sip_clock = clock.clone();
     let deps = Deps {
         calls: calls.clone(),
@@ -113,19 +122,37 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Arc::new(Pool::new(config.media.clone(), calls.clone(), metrics.clone())?);
+    let mock = (config.voip.provider == Provider::Mock).then(|| Mock::new(calls.clone()));
+    let provider = mock.clone().map(|mock| mock as Arc<dyn VoipProvider>);
     calls.connect(Outside {
-        edge: Arc::new(sip.clone()),
+        edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),
         media: pool.clone(),
-        ledger: ledger.clone(),
+        ledger: Arc::new(Witness { ledger: ledger.clone(), clients: clients.clone() }),
         bus: bus.clone(),
         plan: plan.clone(),
     });
 
+    let tokens = Arc::new(Tokens::new(signing_keys(&storage).await?)?);
+    let keeper = SessionKeeper { storage: storage.clone(), tokens: tokens.clone() };
+    let stored = Arc::new(StoredAccounts::new(storage.clone()));
+    let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
+    let history = Arc::new(StoredCalls(storage.clone()));
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
     let operator = Arc::new(NodeOperator::new(calls.clone(), pool.clone()));
     let token = OperatorToken::new(operator_token(&config.storage.data_dir)?);
-    let api = Api { metrics: metrics.clone(), operator: operator.clone(), token, may_break: dev };
+    let api = Api {
+        metrics: metrics.clone(),
+        operator: operator.clone(),
+        token,
+        may_break: dev,
+        clients,
+        sign_ins,
+        history,
+        tenant: Tenant::default_tenant(),
+        domains: domains(config).into(),
+        ring_timeout: config.sip.ring_timeout,
+    };
     let bind = config.http.bind;
     let listener = TcpListener::bind(bind).with_context(|| format!("http.bind {bind}"))?;
     let http = HttpService { listener, api, config: config.http.clone() };
@@ -135,19 +162,39 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("ledger").with(Arc::new(LedgerWriter(ledger.clone()))).with(Arc::new(disk)),
         Group::new("bus").with(Arc::new(Relay(ledger))),
         MediaWorker::all(&pool, &clock).fold(Group::new("media"), Group::with),
-        SipLoop::join(Group::new("edges"), &sip).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)),
+        with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
+        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }
 
+fn with_provider(edges: Group, mock: Option<Arc<Mock>>) -> Group {
+    match mock {
+        Some(mock) => edges.with(Arc::new(MockProvider(mock))),
+        None => edges,
+    }
+}
+
 fn trunks(config: &Config) -> Vec<Trunk> {
+    let named = |name: &str| tandem_core::party::TrunkName(name.into());
+    if config.voip.provider == Provider::Mock {
+        let nowhere = ([0, 0, 0, 0], 0).into();
+        return vec![Trunk { name: named("mock"), address: nowhere, prefixes: vec![String::from("+")] }];
+    }
     let trunk = |it: &tandem_sip::config::TrunkConfig| Trunk {
-        name: tandem_core::party::TrunkName(it.name.as_str().into()),
+        name: named(&it.name),
         address: it.address,
         prefixes: it.prefixes.clone(),
     };
     config.sip.trunk.iter().map(trunk).collect()
+}
+
+/// Hosts whose users are ours.
+fn domains(config: &Config) -> Vec<String> {
+    let sip = &config.sip;
+    let bound = sip.udp.iter().chain(&sip.tcp).map(|address| address.ip().to_string());
+    let announced = sip.announce.map(|address| address.to_string());
+    sip.domains.iter().cloned().chain([sip.realm.clone()]).chain(bound).chain(announced).collect()
 }
 
 /// What a newcomer needs to make a first call.

@@ -3,11 +3,15 @@
 mod accounts;
 mod http;
 mod ledger;
+mod provider;
+mod sessions;
 mod sip;
 mod worker;
 
 pub(crate) use accounts::AccountLoader;
 pub(crate) use http::HttpService;
 pub(crate) use ledger::{DiskWatch, LedgerWriter, Relay};
+pub(crate) use provider::MockProvider;
+pub(crate) use sessions::SessionKeeper;
 pub(crate) use sip::SipLoop;
 pub(crate) use worker::MediaWorker;

@@ -1,7 +1,10 @@
 //! What the tests drive: nodes, phones, load generators; and what they look at: rows, logs, sound, packets.
 
+pub mod api;
 pub mod baresip;
+pub mod browser;
 pub mod digest;
+pub mod events;
 pub mod http;
 pub mod ledger;
 pub mod node;
@@ -11,7 +14,9 @@ pub mod rtp;
 pub mod scratch;
 pub mod sipp;
 pub mod sound;
+pub mod survey;
 pub mod ua;
+pub mod webrtc;
 pub mod wire;
 
 use std::time::{Duration, Instant};

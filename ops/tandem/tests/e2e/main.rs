@@ -13,7 +13,13 @@
 
 mod harness;
 
+mod calls_api;
+mod click;
+mod events_api;
 mod load;
+mod page;
+mod page_failures;
+mod page_survival;
 mod refusals;
 mod survival;
 mod talk;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::RtpEnd;
 use crate::harness::scratch::Scratch;
+use crate::harness::survey::actors;
 use crate::harness::ua::Ua;
 use crate::harness::{SOON, eventually};
 
@@ -50,19 +51,4 @@ fn killed_and_panicked_actors_of_a_talking_call_lose_no_packet() {
     let talked = u64::from(near.sent) * 20;
     let billed: u64 = cdr.number("talk_ms");
     assert!(billed.abs_diff(talked) < Duration::from_secs(5).as_millis() as u64, "{billed} ms of {talked} ms");
-}
-
-/// Kind and id of every actor of the only call there is.
-fn actors(node: &Node) -> Vec<(&'static str, String)> {
-    let view = node.calls();
-    let call = &view[0];
-    let id = |it: &serde_json::Value| it.as_str().unwrap().to_owned();
-    let mut actors = vec![("call", id(&call["call_id"]))];
-    for leg in call["legs"].as_array().unwrap() {
-        let leg = id(&leg["leg_id"]);
-        // A leg has one track, with the same number.
-        actors.push(("track", leg.replacen("leg_", "trk_", 1)));
-        actors.push(("leg", leg));
-    }
-    actors
 }

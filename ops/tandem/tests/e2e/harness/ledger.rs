@@ -77,6 +77,11 @@ impl Cdr {
 }
 
 impl Event {
+    /// `<call>.<number>`.
+    pub fn id(&self) -> &str {
+        self.0["id"].as_str().unwrap_or_default()
+    }
+
     /// `started`, `dialled`, …, as in its type `tandem.call.started.v1`.
     pub fn kind(&self) -> &str {
         let kind = self.0["type"].as_str().unwrap_or_default();

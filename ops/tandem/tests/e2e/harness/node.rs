@@ -27,6 +27,8 @@ pub struct Settings {
     pub media_ports: u16,
     /// Where the trunk's calls come from and go to; numbers with `+` are its.
     pub trunk: Option<Trunk>,
+    /// Who calls numbers outside: `sip` or `mock`.
+    pub provider: &'static str,
 }
 
 /// A carrier.
@@ -42,7 +44,8 @@ pub struct Trunk {
 pub struct Node {
     /// Where it takes SIP, over UDP and TCP.
     pub sip: SocketAddr,
-    http: SocketAddr,
+    /// Where it takes HTTP.
+    pub http: SocketAddr,
     process: Process,
     folder: PathBuf,
     _turn: Turn,
@@ -58,7 +61,7 @@ enum Turn {
 impl Default for Settings {
     fn default() -> Self {
         let (ring_timeout, silence_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None }
+        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip" }
     }
 }
 
@@ -76,6 +79,16 @@ impl Node {
     /// Kills it (`kill -9`).
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Asks it to end (SIGTERM): it takes no new calls, and ends when the last one has.
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self, patience: Duration) -> std::process::ExitStatus {
+        self.process.wait(patience)
     }
 
     /// Starts it again on its data.
@@ -149,12 +162,12 @@ fn run(folder: &std::path::Path) -> Process {
 }
 
 fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> String {
-    let Settings { ring_timeout, silence_timeout, media_ports, trunk } = settings;
+    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider } = settings;
     let first = ports::block(*media_ports);
     let last = first + media_ports - 1;
     let mut text = format!(
-        "[http]\nbind = \"{http}\"\n\n[sip]\nudp = [\"{sip}\"]\ntcp = [\"{sip}\"]\nring_timeout = \"{}ms\"\n\n\
-         [media]\nfirst_port = {first}\nlast_port = {last}\nsilence_timeout = \"{}ms\"\n\n\
+        "[voip]\nprovider = \"{provider}\"\n\n[http]\nbind = \"{http}\"\n\n[sip]\nudp = [\"{sip}\"]\ntcp = [\"{sip}\"]\nring_timeout = \"{}ms\"\n\n\
+         [media]\nfirst_port = {first}\nlast_port = {last}\nfirst_peer_port = 0\nsilence_timeout = \"{}ms\"\n\n\
          [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n",
         ring_timeout.as_millis(),
         silence_timeout.as_millis()

@@ -37,6 +37,11 @@ impl Process {
         eventually("end of a process", patience, || self.child.try_wait().unwrap())
     }
 
+    /// Asks it to end (SIGTERM).
+    pub fn terminate(&self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    }
+
     /// Pulls its plug (`kill -9`): it says goodbye to nobody.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

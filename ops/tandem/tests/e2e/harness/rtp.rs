@@ -11,6 +11,9 @@ use super::{SOON, eventually, ports};
 /// One packet each; 160 samples at 8 kHz.
 const PACKET_TIME: Duration = Duration::from_millis(20);
 
+/// How long to wait for one packet before looking whether it is over.
+pub(super) const MOMENT: Duration = Duration::from_millis(50);
+
 /// How long packets may be on their way after the last was sent.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 
@@ -23,10 +26,21 @@ pub struct RtpEnd {
 
 /// A stream under way, both directions.
 pub struct Stream {
-    stop: Arc<AtomicBool>,
+    stop: Halt,
     received: Arc<AtomicU32>,
+    /// Longest time between two packets that came one after the other, in microseconds.
+    gap: Arc<AtomicU32>,
     sender: JoinHandle<u32>,
     receiver: JoinHandle<Vec<Packet>>,
+}
+
+/// Stops both threads of a stream, at the latest when nobody has it any more.
+struct Halt(Arc<AtomicBool>);
+
+impl Drop for Halt {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// What came and went.
@@ -66,19 +80,43 @@ impl RtpEnd {
     /// Begins to send to where `sdp` wants it, and to note what comes.
     pub fn talk(self, sdp: &str) -> Stream {
         let to = destination(sdp);
-        let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let (own, halt) = (self.socket.try_clone().unwrap(), stop.clone());
-        let sender = std::thread::spawn(move || send(&own, to, &halt));
-        let (halt, count) = (stop.clone(), received.clone());
-        let receiver = std::thread::spawn(move || receive(&self.socket, &halt, &count));
-        Stream { stop, received, sender, receiver }
+        let own = self.socket.try_clone().unwrap();
+        // A peer that has gone shows as an error here; the count of what came tells the rest.
+        let send = move |packet: &[u8]| _ = own.send_to(packet, to);
+        self.socket.set_read_timeout(Some(MOMENT)).unwrap();
+        let mut buffer = [0; 2048];
+        let receive = move || {
+            let length = self.socket.recv(&mut buffer).ok()?;
+            Packet::read(&buffer[..length])
+        };
+        Stream::begin(to.port().into(), send, receive)
     }
 }
 
 impl Stream {
+    /// From now on gives `send` a packet every 20 ms, and notes whatever `receive` has within a [`MOMENT`].
+    pub(super) fn begin(
+        ssrc: u32,
+        send: impl FnMut(&[u8]) + Send + 'static,
+        receive: impl FnMut() -> Option<Packet> + Send + 'static,
+    ) -> Self {
+        let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let halt = stop.clone();
+        let sender = std::thread::spawn(move || send_until(&halt, ssrc, send));
+        let gap = Arc::new(AtomicU32::new(0));
+        let (halt, count, longest) = (stop.clone(), received.clone(), gap.clone());
+        let receiver = std::thread::spawn(move || receive_until(&halt, receive, &count, &longest));
+        Self { stop: Halt(stop), received, gap, sender, receiver }
+    }
+
     /// How many packets have come.
     pub fn received(&self) -> u32 {
         self.received.load(Relaxed)
+    }
+
+    /// The longest time between two packets so far.
+    pub fn longest_gap(&self) -> Duration {
+        Duration::from_micros(self.gap.load(Relaxed).into())
     }
 
     /// Waits until that many more packets have come.
@@ -89,8 +127,8 @@ impl Stream {
 
     /// Ends both streams of a call: neither stops to listen before the other has stopped to send.
     pub fn finish(self, other: Self) -> (Report, Report) {
-        self.stop.store(true, Relaxed);
-        other.stop.store(true, Relaxed);
+        self.stop.0.store(true, Relaxed);
+        other.stop.0.store(true, Relaxed);
         (self.report(), other.report())
     }
 
@@ -118,40 +156,46 @@ impl Report {
     }
 }
 
-fn send(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool) -> u32 {
+fn send_until(stop: &AtomicBool, ssrc: u32, mut send: impl FnMut(&[u8])) -> u32 {
     let begin = Instant::now();
     let mut number: u32 = 0;
     while !stop.load(Relaxed) {
         let mut packet = vec![0x80, 0];
         packet.extend(u16::try_from(number & 0xffff).unwrap().to_be_bytes());
         packet.extend((number * 160).to_be_bytes());
-        packet.extend(u32::from(to.port()).to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
         packet.extend(number.to_be_bytes());
         packet.resize(12 + 160, 0xff);
-        // A peer that has gone shows as an error here; the count of what came tells the rest.
-        let _ = socket.send_to(&packet, to);
+        send(&packet);
         number += 1;
         std::thread::sleep((begin + PACKET_TIME * number).saturating_duration_since(Instant::now()));
     }
     number
 }
 
-fn receive(socket: &UdpSocket, stop: &AtomicBool, count: &AtomicU32) -> Vec<Packet> {
-    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+fn receive_until(
+    stop: &AtomicBool,
+    mut receive: impl FnMut() -> Option<Packet>,
+    count: &AtomicU32,
+    longest: &AtomicU32,
+) -> Vec<Packet> {
     let mut packets = Vec::new();
-    let mut buffer = [0; 2048];
     let mut last = Instant::now();
     while !stop.load(Relaxed) || last.elapsed() < STRAGGLERS {
-        let Ok(length) = socket.recv(&mut buffer) else { continue };
+        let Some(packet) = receive() else { continue };
+        let gap = u32::try_from(last.elapsed().as_micros()).unwrap_or(u32::MAX);
         last = Instant::now();
-        packets.extend(Packet::read(&buffer[..length]));
-        count.fetch_add(1, Relaxed);
+        packets.push(packet);
+        // The first one waits for nobody.
+        if count.fetch_add(1, Relaxed) > 0 {
+            longest.fetch_max(gap, Relaxed);
+        }
     }
     packets
 }
 
 impl Packet {
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let sequence = u16::try_from(word(0)? & 0xffff).ok()?;
         Some(Self { number: word(12)?, sequence, timestamp: word(4)?, ssrc: word(8)? })

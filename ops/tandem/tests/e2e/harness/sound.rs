@@ -16,6 +16,19 @@ impl Sound {
         Self((0..RATE * seconds).map(|n| (8_000.0 * (step * f64::from(n)).sin()) as i16).collect())
     }
 
+    /// The same in bursts of 300 ms with 200 ms of silence between: a browser takes a steady tone for noise, and
+    /// suppresses it.
+    pub fn bursts(hertz: u32, seconds: u32) -> Self {
+        let mut sound = Self::tone(hertz, seconds);
+        let cycle = RATE as usize / 2;
+        for (n, sample) in sound.0.iter_mut().enumerate() {
+            if n % cycle >= cycle * 3 / 5 {
+                *sample = 0;
+            }
+        }
+        sound
+    }
+
     /// What a mono 16-bit WAV file at 8 kHz has. A file whose writer has not finished it yet is read as far as it goes.
     pub fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();

@@ -112,6 +112,11 @@ impl Ua {
         request
     }
 
+    /// Whether no new request of that method comes for so long.
+    pub fn is_spared(&mut self, method: &str, patience: Duration) -> bool {
+        self.try_next(patience, &|it| it.status().is_none() && it.method() == method).is_none()
+    }
+
     /// Answers a request.
     pub fn respond(&mut self, request: &Message, status: u16, body: &str) {
         let mut response = Message::new(format!("SIP/2.0 {status} Because"));
@@ -136,6 +141,17 @@ impl Ua {
             remote: response.header("To").to_owned(),
             target: response.contact().to_owned(),
             next_number: call.invite.number() + 1,
+        }
+    }
+
+    /// The callee's side of a call that was answered.
+    pub fn callee_side(&self, invite: &Message) -> Dialog {
+        Dialog {
+            call_id: invite.header("Call-ID").to_owned(),
+            local: tagged(invite.header("To"), &self.user),
+            remote: invite.header("From").to_owned(),
+            target: invite.contact().to_owned(),
+            next_number: 1,
         }
     }
 

@@ -1,0 +1,126 @@
+//! Signing in, over the database: what the HTTP edge asks for.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tandem_core::id::{DeviceId, Tenant};
+use tandem_http::identity::{Accounts, Opened, SigningKey, Unavailable};
+use tandem_storage::{HashError, KeyError, QueryError, RefreshToken, SignInError, Storage, User};
+
+/// The users and their sessions as the database has them.
+pub(crate) struct StoredAccounts(Arc<Storage>);
+
+impl StoredAccounts {
+    pub(crate) const fn new(storage: Arc<Storage>) -> Self {
+        Self(storage)
+    }
+}
+
+/// The keys of the database, which gets its first one here. The first of them signs.
+///
+/// # Errors
+/// The database does not answer.
+pub(crate) async fn signing_keys(storage: &Storage) -> Result<Vec<SigningKey>, KeyError> {
+    let keys = storage.signing_keys().await?;
+    Ok(keys.into_iter().map(|key| SigningKey { kid: key.kid, pkcs8: key.pkcs8.to_vec() }).collect())
+}
+
+impl Accounts for StoredAccounts {
+    fn sign_in<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        name: &'a str,
+        password: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
+        Box::pin(async move {
+            let Some(user) = self.0.verify_password(tenant, name, password).await.map_err(no_sign_in)? else {
+                return Ok(None);
+            };
+            let (device_id, token) = self.0.open_session(tenant, user.user_id).await.map_err(no_answer)?;
+            Ok(Some(opened(user, device_id, &token)))
+        })
+    }
+
+    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
+        Box::pin(async move {
+            let session = self.0.refresh_session(token).await.map_err(no_answer)?;
+            Ok(session.map(|(device_id, user, next)| opened(user, device_id, &next)))
+        })
+    }
+
+    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(async move { self.0.close_session(token).await.map_err(no_answer) })
+    }
+}
+
+fn opened(user: User, device_id: DeviceId, token: &RefreshToken) -> Opened {
+    Opened {
+        tenant: user.tenant,
+        user_id: user.user_id,
+        device_id,
+        name: user.name,
+        extension: user.extension,
+        display_name: user.display_name,
+        refresh_token: token.reveal().to_owned().into(),
+    }
+}
+
+fn no_sign_in(error: SignInError) -> Unavailable {
+    match error {
+        SignInError::Hash(HashError::Busy) => {
+            tracing::warn!("too many sign in at once");
+            Unavailable
+        }
+        SignInError::Hash(HashError::Failed) => {
+            tracing::error!("passwords cannot be checked");
+            Unavailable
+        }
+        SignInError::Query(error) => no_answer(error),
+    }
+}
+
+fn no_answer(error: QueryError) -> Unavailable {
+    tracing::error!(error = &error as &dyn Error, "database does not say who signs in");
+    Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::metric::Metrics;
+    use tandem_core::time::WallTime;
+    use tandem_http::identity::Tokens;
+    use tandem_storage::{Config, NewUser};
+
+    use super::*;
+
+    const NOW: WallTime = WallTime(1_790_000_000_000_000);
+
+    async fn storage(folder: &tempfile::TempDir) -> Arc<Storage> {
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        let storage = Storage::open(&config, Arc::new(Metrics::default())).await.unwrap();
+        let tenant = Tenant::default_tenant();
+        let (name, extension, password, realm) = ("alice", "1001", "secret", "tandem");
+        let alice = NewUser { tenant: &tenant, name, extension, display_name: None, password, realm };
+        storage.add_user(alice).await.unwrap();
+        storage
+    }
+
+    #[tokio::test]
+    async fn a_user_signs_in_goes_on_and_signs_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(&folder).await;
+        let tenant = Tenant::default_tenant();
+        let tokens = Tokens::new(signing_keys(&storage).await.unwrap()).unwrap();
+        let accounts = StoredAccounts::new(storage);
+        assert_eq!(accounts.sign_in(&tenant, "alice", "wrong").await, Ok(None));
+        let first = accounts.sign_in(&tenant, "alice", "secret").await.unwrap().unwrap();
+        let second = accounts.refresh(first.refresh_token.reveal()).await.unwrap().unwrap();
+        assert_eq!((second.device_id, second.user_id), (first.device_id, first.user_id));
+        let token = tokens.issue(&second.claims(NOW), NOW).unwrap();
+        assert_eq!(tokens.verify(&token, NOW).unwrap().user_id, first.user_id);
+        accounts.sign_out(second.refresh_token.reveal()).await.unwrap();
+        assert_eq!(accounts.refresh(second.refresh_token.reveal()).await, Ok(None));
+        assert_eq!(accounts.sign_out("whatever").await, Ok(()));
+    }
+}

@@ -1,0 +1,25 @@
+//! Facts for the clients: each as soon as the journal has it, in the order and under the ids that the bus has them.
+
+use std::sync::Arc;
+
+use tandem_core::event::Fact;
+use tandem_core::location::BindingChange;
+use tandem_core::ports::LedgerPort;
+use tandem_http::Clients;
+
+/// A ledger whose facts the clients hear of.
+pub(crate) struct Witness {
+    pub(crate) ledger: Arc<dyn LedgerPort>,
+    pub(crate) clients: Arc<Clients>,
+}
+
+impl LedgerPort for Witness {
+    fn commit(&self, fact: &Fact) {
+        self.ledger.commit(fact);
+        self.clients.hear(fact);
+    }
+
+    fn bind(&self, change: &BindingChange) {
+        self.ledger.bind(change);
+    }
+}
