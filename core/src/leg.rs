@@ -14,6 +14,7 @@
 //! * A leg that was never answered is never watched for silence.
 //! * An offer that went out at once is answered in time, or the leg ends.
 
+mod birth;
 mod input;
 mod media;
 
@@ -27,11 +28,11 @@ use crate::event::Context;
 use crate::id::{CallId, LegId, TrackId};
 use crate::machine::{Effects, Machine, Notice, Refusal, Rejected};
 use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription, MediaNews};
-use crate::party::{Party, Target};
 use crate::ports::{Dial, Signal};
 use crate::time::{Now, Timestamp};
 use crate::track::TrackInput;
 
+pub use birth::{Birth, Negotiation, Outgoing, Role};
 pub use input::{LegInput, LegKind};
 
 /// Longest time a leg may ring unless configured otherwise. Above most carriers' 60 s voicemail hand-over.
@@ -52,63 +53,6 @@ pub struct Leg {
     told: Option<Arc<MediaDescription>>,
     /// What the far end told us that it receives.
     remote: Option<Arc<MediaDescription>>,
-}
-
-/// What a leg is born with, and never changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Birth {
-    /// Its call.
-    pub call: CallId,
-    /// Ids.
-    pub context: Context,
-    /// Which side of the call.
-    pub role: Role,
-}
-
-/// Which side of the call a leg is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Role {
-    /// It called us.
-    Caller(Negotiation),
-    /// We call it.
-    Callee(Box<Outgoing>),
-}
-
-/// Who makes the offer on the caller's side (RFC 3264).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Negotiation {
-    /// The caller did.
-    Offered(Arc<MediaDescription>),
-    /// We do when we answer it.
-    Late,
-    /// We do at once, as a WebRTC peer; its answer must come within [`ANSWER_TIMEOUT`].
-    AtOnce,
-}
-
-impl Negotiation {
-    /// What the caller offered.
-    #[must_use]
-    pub const fn offer(&self) -> Option<&Arc<MediaDescription>> {
-        match self {
-            Self::Offered(offer) => Some(offer),
-            Self::Late | Self::AtOnce => None,
-        }
-    }
-}
-
-/// What a leg needs to call somebody.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outgoing {
-    /// Whom, and where.
-    pub target: Target,
-    /// Who calls, as the callee may see it.
-    pub caller: Party,
-    /// What to offer; its addresses are replaced by ours.
-    pub offer: Arc<MediaDescription>,
-    /// For the INVITE.
-    pub max_forwards: u8,
-    /// How long it may ring.
-    pub ring_timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -387,6 +331,7 @@ impl Machine for Leg {
                 State::Offered | State::Proposing { .. } | State::Awaiting { .. } | State::Agreed,
                 LegInput::Cancelled,
             ) => self.over(Cause::Cancelled, None),
+            (State::Awaiting { callee: Some(_), .. }, LegInput::HungUp(cause)) => self.over(cause, None),
             // Whoever hangs up a call that nobody has answered gives it up.
             (State::Proposing { .. } | State::Awaiting { .. } | State::Agreed, LegInput::HungUp(_)) => {
                 self.over(Cause::Cancelled, None)

@@ -34,6 +34,7 @@ names! {
     Counter {
         CallsStarted = "tandem_calls_started_total", "Calls let in.";
         CallsAnswered = "tandem_calls_answered_total", "Calls answered.";
+        TalkMilliseconds = "tandem_talk_milliseconds_total", "Milliseconds that ended calls have talked, as billed.";
         CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the limit or while draining.";
         FactsCommitted = "tandem_facts_committed_total", "Facts written to the journal.";
         FactsStored = "tandem_facts_stored_total", "Facts committed to the database.";

@@ -214,7 +214,11 @@ impl Calls {
                 return tracing::info!(%call_id, %correlation_id, event, cause, by, "call");
             }
             FactBody::Ringing { .. } => {}
-            FactBody::Dialled { .. } | FactBody::LegEnded { .. } | FactBody::CdrClosed(_) => {
+            FactBody::CdrClosed(cdr) => {
+                self.metrics.add(Counter::TalkMilliseconds, cdr.talk_ms);
+                return tracing::debug!(%call_id, %correlation_id, event, "call");
+            }
+            FactBody::Dialled { .. } | FactBody::LegEnded { .. } => {
                 return tracing::debug!(%call_id, %correlation_id, event, "call");
             }
         }

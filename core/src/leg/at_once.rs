@@ -107,6 +107,14 @@ fn whoever_hangs_up_before_the_callee_answered_gives_the_call_up() {
 }
 
 #[test]
+fn a_call_that_the_callee_answered_first_is_hung_up_and_not_given_up() {
+    let mut leg = awaiting();
+    step(&mut leg, LegInput::Answer(phone(5_000)));
+    let effects = step(&mut leg, LegInput::HungUp(Cause::Normal));
+    assert_eq!(effects.last(), Some(&LegEffect::TellCall(LegNews::Ended { cause: Cause::Normal, status: None })));
+}
+
+#[test]
 fn without_audio_in_common_it_ends_and_is_told() {
     let mut leg = awaiting();
     step(&mut leg, LegInput::Completed(phone(9)));

@@ -19,7 +19,6 @@ mod replay;
 mod stream;
 mod user;
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -222,14 +221,12 @@ impl Clients {
         usize::try_from(self.metrics.gauge(Gauge::ClientsConnected)).unwrap_or(0) < limit
     }
 
-    /// Closes every event stream, because the server ends.
-    pub(crate) fn close_streams(&self) -> impl Future<Output = ()> + use<'_> {
-        let now = self.clock.now();
-        self.users.iter_mut().for_each(|mut user| user.cut_all(now.mono, Cut::Shutdown));
-        async {
-            while self.metrics.gauge(Gauge::ClientsConnected) > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+    /// Closes every event stream, because the server ends: also those that were being opened.
+    pub(crate) async fn close_streams(&self) {
+        while self.metrics.gauge(Gauge::ClientsConnected) > 0 {
+            let now = self.clock.now();
+            self.users.iter_mut().for_each(|mut user| user.cut_all(now.mono, Cut::Shutdown));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -271,13 +268,8 @@ impl Clients {
                 LegInput::Refused { cause, status: None }
             }
         };
-        match self.calls.tell_leg(leg, input) {
-            Err(Refusal::Full) => {
-                self.release(leg);
-                Err(Refusal::Full)
-            }
-            _ => Ok(()),
-        }
+        // A leg that is gone was released before it was filed here: nobody would do it again.
+        self.calls.tell_leg(leg, input).inspect_err(|_| self.release(leg))
     }
 
     fn tell(&self, user: &mut User, now: Now, call: CallId, news: News) {
@@ -329,7 +321,7 @@ impl EdgePort for Clients {
         if let Some((_, key)) = self.legs.remove(&leg)
             && let Some(mut user) = self.users.get_mut(&key)
         {
-            user.lines.remove(&leg);
+            user.release(leg);
         }
     }
 }

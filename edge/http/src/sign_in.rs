@@ -8,6 +8,7 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tandem_actors::Clock;
 use tandem_core::id::Tenant;
 use tandem_core::metric::{Counter, Metrics};
@@ -56,7 +57,10 @@ impl SignIns {
     /// At the door of these accounts, with these tokens.
     #[must_use]
     pub fn new(accounts: Arc<dyn Accounts>, tokens: Arc<Tokens>, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let limits = Cache::builder().max_capacity(REMEMBERED).time_to_idle(FORGOTTEN_AFTER).build();
+        // By default a full cache takes nobody whom it has not seen often: a name that is tried for the first time during
+        // a flood of others would have no limit.
+        let limits = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru());
+        let limits = limits.time_to_idle(FORGOTTEN_AFTER).build();
         Self { accounts, tokens, clock, metrics, limits }
     }
 

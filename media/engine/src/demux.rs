@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! * An address leads to one peer, and to another one only after that one's valid check came from there.
-//! * A peer has no more than [`ADDRESSES`], and none once it is gone.
+//! * A peer has no more than [`ADDRESSES`], the one in use among them, and none once it is gone.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ impl Demux {
         self.by_ufrag.insert(member.ufrag.clone(), place);
         self.members.insert(place, member);
         if let Some(address) = kept.nominated() {
-            self.learn(place, address);
+            self.learn(place, address, None);
         }
     }
 
@@ -69,15 +69,22 @@ impl Demux {
         place.copied().ok_or_else(|| stray(datagram))
     }
 
-    /// A valid check of this peer came from there.
-    pub(crate) fn learn(&mut self, place: usize, from: SocketAddr) {
+    /// The peer that an address leads to.
+    pub(crate) fn owner_of(&self, address: SocketAddr) -> Option<usize> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// A valid check of this peer came from there. `in_use`: where its media goes, which is not given up for that: a
+    /// check may be a captured one, sent again from many addresses.
+    pub(crate) fn learn(&mut self, place: usize, from: SocketAddr, in_use: Option<SocketAddr>) {
         let Some(member) = self.members.get_mut(&place) else { return };
         member.addresses.retain(|address| *address != from);
-        let oldest = (member.addresses.len() >= ADDRESSES).then(|| member.addresses.remove(0));
-        member.addresses.push(from);
-        if let Some(oldest) = oldest {
-            self.by_address.remove(&oldest);
+        if member.addresses.len() >= ADDRESSES
+            && let Some(oldest) = member.addresses.iter().position(|address| Some(*address) != in_use)
+        {
+            self.by_address.remove(&member.addresses.remove(oldest));
         }
+        member.addresses.push(from);
         let before = self.by_address.insert(from, place).filter(|before| *before != place);
         if let Some(loser) = before.and_then(|before| self.members.get_mut(&before)) {
             loser.addresses.retain(|address| *address != from);
@@ -117,7 +124,7 @@ mod tests {
     fn only_from_where_a_check_came_is_anything_anybodys() {
         let mut demux = two();
         assert_eq!(demux.find(at(1), &RTP), Err(Stray::Foreign));
-        demux.learn(3, at(1));
+        demux.learn(3, at(1), None);
         assert_eq!((demux.find(at(1), &RTP), demux.find(at(2), &RTP)), (Ok(3), Err(Stray::Foreign)));
         for nothing in [&[][..], &[64], &[255, 0]] {
             assert_eq!(demux.find(at(2), nothing), Err(Stray::Malformed), "{nothing:?}");
@@ -127,19 +134,18 @@ mod tests {
     #[test]
     fn an_address_goes_over_to_whose_check_comes_from_there_and_the_other_may_leave_without_harm() {
         let mut demux = two();
-        demux.learn(3, at(1));
-        demux.learn(4, at(1));
+        demux.learn(3, at(1), None);
+        demux.learn(4, at(1), None);
         assert_eq!(demux.find(at(1), &RTP), Ok(4));
         demux.remove(3);
         assert_eq!(demux.find(at(1), &RTP), Ok(4));
     }
 
     #[test]
-    fn a_peer_has_so_many_addresses_and_keeps_those_that_it_uses() {
+    fn a_peer_has_so_many_addresses_and_keeps_the_one_that_it_uses() {
         let mut demux = two();
         for port in 0..=ADDRESSES as u16 * 2 {
-            demux.learn(3, at(0));
-            demux.learn(3, at(port));
+            demux.learn(3, at(port), Some(at(0)));
         }
         assert_eq!(demux.by_address.len(), ADDRESSES);
         assert_eq!((demux.find(at(0), &RTP), demux.find(at(1), &RTP)), (Ok(3), Err(Stray::Foreign)));
@@ -148,13 +154,13 @@ mod tests {
     #[test]
     fn a_peer_that_is_gone_leaves_nothing() {
         let mut demux = two();
-        (0..3).for_each(|port| demux.learn(3, at(port)));
+        (0..3).for_each(|port| demux.learn(3, at(port), None));
         demux.add(3, &kept("another"));
         assert!(demux.by_address.is_empty());
         demux.remove(3);
         demux.remove(3);
         demux.remove(4);
-        demux.learn(4, at(9));
+        demux.learn(4, at(9), None);
         assert!(demux.by_ufrag.is_empty() && demux.by_address.is_empty() && demux.members.is_empty());
     }
 }

@@ -146,7 +146,7 @@ impl Engine {
                 Received::Rtp { len } => (SocketKind::Rtp, packet.get(..len)?),
                 Received::Rtcp { len } => (SocketKind::Rtcp, packet.get(..len)?),
                 other => {
-                    self.answer(socket.place, from, &other);
+                    self.answer(now, socket.place, from, &other);
                     return None;
                 }
             },
@@ -205,11 +205,18 @@ impl Engine {
     }
 
     /// A peer was spoken to by its far end, and may have an answer.
-    fn answer(&mut self, place: usize, from: SocketAddr, received: &Received) {
-        if matches!(received, Received::Alive) {
-            self.demux.learn(place, from);
+    fn answer(&mut self, now: Timestamp, place: usize, from: SocketAddr, received: &Received) {
+        if matches!(received, Received::Alive) && !self.is_anothers(now, place, from) {
+            let in_use = self.leg(place).and_then(|leg| leg.peer()?.address());
+            self.demux.learn(place, from, in_use);
         }
         self.due.push_back(place);
+    }
+
+    /// Whether an address leads to another peer that lives there: then a check from there has a forged source.
+    fn is_anothers(&mut self, now: Timestamp, place: usize, from: SocketAddr) -> bool {
+        let owner = self.demux.owner_of(from).filter(|owner| *owner != place);
+        owner.and_then(|owner| self.leg(owner)?.peer()).is_some_and(|peer| peer.is_at(now, from))
     }
 
     fn pass_on(&mut self, now: Timestamp, arrival: &Arrival, buffer: &mut [u8]) -> Option<Transmit> {

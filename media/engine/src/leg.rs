@@ -133,6 +133,11 @@ impl Leg {
         received
     }
 
+    /// What its packets travel by, if they are not plain RTP.
+    pub(crate) fn peer(&mut self) -> Option<&mut Peer> {
+        self.path.peer()
+    }
+
     /// RTP from the far end. `None`: it goes no further.
     pub(crate) fn take(&mut self, now: Timestamp, from: SocketAddr, packet: &[u8], out: &mut Out) -> Option<Arrival> {
         let Some(track) = &mut self.track else {

@@ -50,7 +50,7 @@ use stun::Credentials;
 const OUT_LIMIT: usize = 32;
 
 /// How often our last flight is sent again because the far end repeats its own.
-const FAREWELLS: u8 = 8;
+const FAREWELLS: u8 = 24;
 
 /// What the far end's description says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -206,6 +206,18 @@ impl Peer {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         self.media.is_some()
+    }
+
+    /// Where media goes.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.pairs.selected()
+    }
+
+    /// Whether a check or authenticated media came from there in the last seconds.
+    #[must_use]
+    pub fn is_at(&self, now: Timestamp, address: SocketAddr) -> bool {
+        self.pairs.is_alive(now, address)
     }
 
     fn take_check(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) -> Result<Received, Refusal> {

@@ -50,8 +50,9 @@ struct Wish {
 
 impl BlackBox {
     pub(crate) fn new(leg: LegId, serial: usize, carriage: Carriage) -> Self {
-        // Random from the start, as RFC 3550, 5.1 wants them.
-        let kept = Continuity::new(rand::random(), rand::random(), rand::random());
+        // Random from the start, as RFC 3550, 5.1 wants them; the sequence in its lower half, for a far end that missed the
+        // first packets must not miss a rollover with them (RFC 3711, 3.3.1).
+        let kept = Continuity::new(rand::random(), rand::random::<u16>() >> 1, rand::random());
         Self {
             leg,
             serial,

@@ -97,7 +97,8 @@ impl LogConfig {
     /// # Errors
     /// Directives that cannot be read.
     pub(crate) fn directives(&self) -> Result<EnvFilter> {
-        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{}", self.filter)).context("log.filter")
+        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{}", self.filter))
+            .context("log.filter")
     }
 }
 

@@ -202,8 +202,8 @@ fn greeting(config: &Config) -> String {
     let accounts = users::DEVELOPMENT.map(|(name, extension)| format!("{extension} ({name}, password {name})"));
     let sip = config.sip.udp.first().map(ToString::to_string).unwrap_or_default();
     format!(
-        "Tandem is ready. SIP {sip} (UDP, TCP) · accounts {} · http://{}/metrics · Ctrl-C stops it.\n",
+        "Tandem is ready. Page http://{}/ · SIP {sip} (UDP, TCP) · accounts {} · Ctrl-C stops it.\n",
+        config.http.bind,
         accounts.join(", "),
-        config.http.bind
     )
 }

@@ -11,6 +11,8 @@ use crate::table::table;
 /// Names and extensions of the development accounts; each password is the name.
 pub(crate) const DEVELOPMENT: [(&str, &str); 3] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003")];
 
+const HAS_DEVELOPMENT_ACCOUNTS: &str = "the database has development accounts: use --dev, or another storage.data_dir";
+
 /// Adds the development accounts that are not there yet.
 ///
 /// # Errors
@@ -38,7 +40,14 @@ pub(crate) async fn refuse_development_accounts(storage: &Storage, realm: &str) 
             let known = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm };
             known.digests() == account.ha1
         });
-        ensure!(!is_known, "the database has development accounts: use --dev, or another storage.data_dir");
+        ensure!(!is_known, "{HAS_DEVELOPMENT_ACCOUNTS}");
+    }
+    // There is no realm in what browsers sign in with: it holds after the realm was changed.
+    for user in storage.list_users().await? {
+        let name = user.name.reveal();
+        let is_known = DEVELOPMENT.iter().any(|(known, _)| known == name)
+            && storage.verify_password(&user.tenant, name, name).await?.is_some();
+        ensure!(!is_known, "{HAS_DEVELOPMENT_ACCOUNTS}");
     }
     Ok(())
 }
@@ -88,4 +97,34 @@ fn read_password() -> Result<String> {
     let password = line.trim_end_matches(['\r', '\n']);
     ensure!(!password.is_empty(), "the password is empty");
     Ok(password.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::metric::Metrics;
+    use tandem_storage::Config;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn development_accounts_are_known_whatever_the_realm_and_other_passwords_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        let storage = Storage::open(&config, Metrics::default().into()).await.unwrap();
+        let tenant = Tenant::default_tenant();
+        let own = NewUser {
+            tenant: &tenant,
+            name: "alice",
+            extension: "2001",
+            display_name: None,
+            password: "s3cret",
+            realm: "tandem",
+        };
+        storage.add_user(own).await.unwrap();
+        refuse_development_accounts(&storage, "tandem").await.unwrap();
+        add_development_accounts(&storage, "tandem").await.unwrap();
+        for realm in ["tandem", "elsewhere"] {
+            assert!(refuse_development_accounts(&storage, realm).await.is_err(), "{realm}");
+        }
+    }
 }

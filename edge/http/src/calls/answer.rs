@@ -112,7 +112,7 @@ async fn settled(api: &Api, principal: &Principal, call: CallId, claim: &Claim) 
             Status::Initialized | Status::Connecting => None,
         }
     };
-    api.clients.until(&key, SETTLED_IN, over).await.unwrap_or(Ok(Status::Active))
+    api.clients.until(&key, SETTLED_IN, over).await.unwrap_or(Ok(Status::Connecting))
 }
 
 #[derive(Deserialize, ToSchema)]

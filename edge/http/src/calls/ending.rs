@@ -15,6 +15,9 @@ use crate::body::Body;
 use crate::problem::{ErrorBody, Problem};
 use crate::user_call::{Direction, Status, UserCall};
 
+/// How often a leg is told to end.
+const TRIES: u32 = 4;
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TerminateRequest {
@@ -47,7 +50,7 @@ pub(crate) async fn terminate(
     Body(request): Body<TerminateRequest>,
 ) -> Result<Json<Terminated>, Problem> {
     let call = find(&shared.api, &principal, call_id(&request.call_id)?).await?;
-    let call = end(&shared.api, &principal, call).await?;
+    let call = end(&shared.api, &principal, call, false).await?;
     let duration = call.duration(shared.api.clients.clock.now().wall);
     Ok(Json(Terminated { call_id: call.call_id.to_string(), duration, status: call.status() }))
 }
@@ -74,31 +77,40 @@ pub(crate) async fn reject(
     if call.status() == Status::Active {
         return Err(Problem::CallAlreadyActive);
     }
-    let call = end(&shared.api, &principal, call).await?;
+    let call = end(&shared.api, &principal, call, true).await?;
     Ok(Json(CallStatus { call_id: call.call_id.to_string(), status: call.status() }))
 }
 
-/// Ends a call and waits for it to be over. One that is over stays as it is.
-async fn end(api: &Api, principal: &Principal, call: UserCall) -> Result<UserCall, Problem> {
+/// Ends a call and waits for it to be over. One that is over stays as it is; one that was answered meanwhile is not
+/// declined.
+async fn end(api: &Api, principal: &Principal, call: UserCall, declines: bool) -> Result<UserCall, Problem> {
     if call.is_over() {
         return Ok(call);
     }
     let (call_id, correlation_id) = (call.call_id, call.correlation_id);
-    if let Some((leg, input)) = api.clients.way_out(&principal.key(), call_id) {
-        info!(%call_id, %correlation_id, leg_id = %leg, user_id = %principal.user_id, "call terminated");
-        // A leg that is gone has ended; what came of it is told in a moment.
-        if let Err(refusal @ (Refusal::Full | Refusal::Crashed)) = api.clients.calls.tell_leg(leg, input) {
-            error!(%call_id, %correlation_id, leg_id = %leg, ?refusal, "leg does not end");
-            return Err(Problem::TerminationFailed);
+    info!(%call_id, %correlation_id, user_id = %principal.user_id, "call terminated");
+    // Another client may answer at the same moment: what a ringing leg was told then means nothing to it, and it is told
+    // what a talking one understands.
+    for _ in 0..TRIES {
+        if let Some((leg, input)) = api.clients.way_out(&principal.key(), call_id) {
+            // A leg that is gone has ended; what came of it is told in a moment.
+            if let Err(refusal @ (Refusal::Full | Refusal::Crashed)) = api.clients.calls.tell_leg(leg, input) {
+                error!(%call_id, %correlation_id, leg_id = %leg, ?refusal, "leg does not end");
+                return Err(Problem::TerminationFailed);
+            }
+        }
+        if let Some(call) = over(api, principal, call_id).await {
+            return Ok(call);
+        }
+        if declines && api.clients.look(&principal.key(), |user| user.is_talking_in(call_id)).unwrap_or(false) {
+            return Err(Problem::CallAlreadyActive);
         }
     }
-    over(api, principal, call_id).await.ok_or_else(|| {
-        error!(%call_id, %correlation_id, "call does not end");
-        Problem::TerminationFailed
-    })
+    error!(%call_id, %correlation_id, "call does not end");
+    Err(Problem::TerminationFailed)
 }
 
 async fn over(api: &Api, principal: &Principal, call: CallId) -> Option<UserCall> {
     let over = |user: &crate::clients::User| user.call(call).filter(|call| call.is_over()).cloned();
-    api.clients.until(&principal.key(), SETTLED_IN, over).await
+    api.clients.until(&principal.key(), SETTLED_IN / TRIES, over).await
 }

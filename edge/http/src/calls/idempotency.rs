@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tandem_core::party::Number;
 
 use super::initiate::Initiated;
@@ -28,7 +29,9 @@ pub(crate) struct Idempotency(Cache<(UserKey, String), (Number, Initiated)>);
 
 impl Default for Idempotency {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build())
+        // By default a full cache would not take a new key at all, and what it asks for would be done twice.
+        let keys = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru());
+        Self(keys.time_to_live(REMEMBERED_FOR).build())
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  Started ─▶ the caller's call begins      Dialled ─▶ the callee's does
 //!  Ringing ─▶ both                          Answered ─▶ caller and whoever answered
-//!  LegEnded ─▶ a callee whose last leg it was, while others go on      Ended ─▶ whoever is left
+//!  LegEnded ─▶ a callee whose last leg it was, while others go on      Ended, CdrClosed ─▶ whoever is left
 //! ```
 
 use smallvec::SmallVec;
@@ -74,7 +74,10 @@ impl Followed {
             FactBody::Ended { cause, .. } => {
                 self.everybody().into_iter().map(|user| (user, Change::Ended(*cause))).collect()
             }
-            FactBody::CdrClosed(_) => Changes::new(),
+            // Who knows of the end already does not hear of it again.
+            FactBody::CdrClosed(cdr) => {
+                self.everybody().into_iter().map(|user| (user, Change::Ended(cdr.cause))).collect()
+            }
         }
     }
 

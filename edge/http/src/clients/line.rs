@@ -54,6 +54,11 @@ impl Line {
         }
     }
 
+    /// Its caller still waits for our offer.
+    pub(super) const fn is_asked(&self) -> bool {
+        matches!(self.state, LineState::Asked(_))
+    }
+
     /// Takes a signal of its leg; one that came already changes nothing.
     pub(super) fn hear(&mut self, leg: LegId, number: u64, signal: Signal) {
         if self.heard >= Some(number) {

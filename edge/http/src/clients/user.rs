@@ -87,6 +87,11 @@ impl User {
         self.calls.get(&call)
     }
 
+    /// Whether he has that call, and it was answered.
+    pub(crate) fn is_talking_in(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| call.answered_at.is_some() && !call.is_over())
+    }
+
     pub(crate) fn calls(&self) -> impl Iterator<Item = &UserCall> {
         self.calls.values()
     }
@@ -142,7 +147,9 @@ impl User {
     }
 
     fn over(&mut self, now: Timestamp, call: CallId, cause: Cause) {
-        self.lines.values_mut().filter(|line| line.call == call).for_each(|line| line.end(cause));
+        // A caller whose offer is still to come gets it, or its leg's refusal: the end of the call overtook both.
+        let lines = self.lines.values_mut().filter(|line| line.call == call && !line.is_asked());
+        lines.for_each(|line| line.end(cause));
         self.over.push_back((now, call));
         self.forget_over(|_, kept| kept > OVER);
     }
@@ -201,6 +208,14 @@ impl User {
         let LineState::Claimed(offer) = &line.state else { return };
         line.state = if is_answered { LineState::Answered } else { LineState::Offered(offer.clone()) };
         if let Some(call) = self.calls.get_mut(&line.call).filter(|_| is_answered) {
+            call.sdp_offer = None;
+        }
+    }
+
+    /// The leg is gone: what it offered cannot be answered any more, even if the call goes on on his phone.
+    pub(super) fn release(&mut self, leg: LegId) {
+        let Some(line) = self.lines.remove(&leg) else { return };
+        if let Some(call) = self.calls.get_mut(&line.call).filter(|call| call.session_id == leg) {
             call.sdp_offer = None;
         }
     }

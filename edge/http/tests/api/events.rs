@@ -98,6 +98,22 @@ async fn a_fact_and_a_signal_that_come_again_change_nothing() {
     clients.release(incoming.leg);
     let next = Stamp { from: incoming.leg, number: 9 };
     assert!(clients.signal(next, Signal::Bye(Cause::Normal)).is_err());
+    assert!(clients.signal(next, Signal::Invite(incoming.dial.clone())).is_err());
+    assert!(!clients.carries(incoming.leg), "an invitation that comes after its leg leaves nothing behind");
+}
+
+#[tokio::test]
+async fn the_offer_of_a_leg_that_is_gone_is_not_shown_any_more() {
+    let world = World::start();
+    let mut tab = world.events(1, None).await;
+    frame(&mut tab).await;
+    let incoming = world.player.incoming(&Tenant::default_tenant(), user_id(1), true);
+    assert!(frame(&mut tab).await["call"]["sdp_offer"].is_string());
+    world.player.clients().release(incoming.leg);
+    let mut late = world.events(1, None).await;
+    let snapshot = frame(&mut late).await;
+    assert_eq!(snapshot["calls"][0]["call_id"], json!(incoming.call.to_string()), "the phone rings on");
+    assert_eq!(snapshot["calls"][0].get("sdp_offer"), None);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
+use rtc_crypto::{RTCCryptoProvider, providers::AwsLcRsProvider};
+use rtc_stun::attributes::{ATTR_PRIORITY, ATTR_USERNAME};
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{BINDING_REQUEST, Message, Setter};
 use rtp_rs::{RtpPacketBuilder, RtpReader};
 use tandem_core::media::{Codec, Direction, MediaDescription, is_sendable};
 use tandem_core::time::WallTime;
@@ -152,6 +157,39 @@ fn two_sides_that_chose_different_laws_of_g711_hear_each_other() {
     let mut event = packet(101, 501, 160, &[5, 0x0a, 1, 0x40]);
     assert!(engine.take(ms(20), rtp(A), far(A), &mut event).is_some());
     assert_eq!(RtpReader::new(&event).unwrap().payload(), [5, 0x0a, 1, 0x40]);
+}
+
+/// Comes to the peer of that name from there. Gives whom other packets from there are for then.
+fn check(engine: &mut Engine, at: Timestamp, name: &str, from: SocketAddr) -> Option<usize> {
+    let provider = AwsLcRsProvider::new();
+    let mut check = Message::new();
+    check.set_type(BINDING_REQUEST);
+    check.write_header();
+    check.add(ATTR_USERNAME, format!("{name}:theirs").as_bytes());
+    check.add(ATTR_PRIORITY, &[1; 4]);
+    MessageIntegrity::new_raw_integrity_with_provider(name, provider.crypto()).add_to(&mut check).unwrap();
+    FINGERPRINT.add_to(&mut check).unwrap();
+    let place = engine.find_peer(from, &check.raw).unwrap();
+    let passed = engine.take(at, Socket { place, kind: SocketKind::Peer }, from, &mut check.raw);
+    assert_eq!((passed, engine.take_counts()), (None, Counts::default()));
+    engine.find_peer(from, &voice(0))
+}
+
+#[test]
+fn nobody_takes_the_address_of_a_peer_that_lives_by_checks_with_a_forged_source() {
+    let mut engine = Engine::new(SETTINGS, 1);
+    let identity = Arc::new(crate::peer::Identity::generate().unwrap());
+    for (n, name) in [(A, "victim"), (B, "forger")] {
+        let kept = Arc::new(Kept::new(name.into(), name.into()));
+        let peer = Peer::new(ms(0), <std::time::Instant>::now(), identity.clone(), kept.clone());
+        engine.open_peer(ms(0), n, leg(n), Arc::new(Continuity::new(n as u32, 0, 0)), peer, &kept);
+    }
+    assert_eq!(check(&mut engine, ms(0), "victim", far(A)), Some(A));
+    assert_eq!(check(&mut engine, ms(10), "forger", far(A)), Some(A));
+    assert_eq!(check(&mut engine, ms(20), "forger", far(B)), Some(B));
+    assert_eq!(check(&mut engine, ms(3_000), "victim", far(A)), Some(A));
+    assert_eq!(check(&mut engine, ms(8_000), "forger", far(A)), Some(A));
+    assert_eq!(check(&mut engine, ms(9_100), "forger", far(A)), Some(B), "the other is gone");
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! # Invariants
 //! * Retransmission is ours: what was sent last is sent again as it was, until something new goes out. A far end drops
 //!   records that it has seen. (The timer of `rtc-dtls` stops for good when the far end repeats itself first.)
-//! * A handshake takes [`LIMIT`] datagrams at most.
+//! * A handshake takes [`LIMIT`] datagrams at most, of [`PIECES`] pieces each: `rtc-dtls` searches all that it has once
+//!   for each, and goes as deep into recursion as there are. A stack that is full ends the process, not the leg.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -33,6 +34,15 @@ const US: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2,
 
 /// Datagrams from the far end: some times what a handshake with large certificates and losses takes.
 const LIMIT: usize = 100;
+
+/// Handshake messages, or pieces of one, in a datagram: some times what a flight has.
+const PIECES: usize = 16;
+
+/// Of a record (RFC 6347, 4.1), in bytes.
+const RECORD_HEADER: usize = 13;
+
+/// Of a handshake message or a piece of one (RFC 6347, 4.2.2), in bytes.
+const PIECE_HEADER: usize = 12;
 
 /// A ClientHello comes in one to three datagrams.
 const HELLO_LIMIT: usize = 4;
@@ -87,6 +97,9 @@ impl Handshake {
         if self.taken > LIMIT {
             return Progress::Failed;
         }
+        if pieces(datagram) > PIECES {
+            return Progress::Ongoing(Vec::new());
+        }
         let read = self.read(instant, identity, datagram);
         let sent: Vec<Bytes> =
             std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|it| it.message.freeze()).collect();
@@ -139,6 +152,34 @@ impl Handshake {
         }
         Ok(false)
     }
+}
+
+/// Handshake messages and pieces in a datagram, as `rtc-dtls` cuts it; of what is encrypted, as many as there could be.
+fn pieces(mut datagram: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((&[kind, _, _, epoch @ .., _, _, _, _, _, _, high, low], rest)) =
+        datagram.split_first_chunk::<RECORD_HEADER>()
+    {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        let (record, rest) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        count += match (kind, epoch) {
+            (22, [0, 0]) => pieces_of(record),
+            (22, _) => record.len() / PIECE_HEADER,
+            _ => 0,
+        };
+        datagram = rest;
+    }
+    count
+}
+
+fn pieces_of(mut record: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((&[_, high, middle, low, ..], rest)) = record.split_first_chunk::<PIECE_HEADER>() {
+        let len = u32::from_be_bytes([0, high, middle, low]) as usize;
+        record = rest.get(len..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 fn is_completed(events: &[EndpointEvent]) -> bool {

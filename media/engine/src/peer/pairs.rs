@@ -59,6 +59,11 @@ impl Pairs {
         self.known.iter().any(|(known, _)| *known == address)
     }
 
+    /// Whether a check or authenticated media came from there of late.
+    pub(super) fn is_alive(&self, now: Timestamp, address: SocketAddr) -> bool {
+        self.known.iter().any(|(known, heard)| *known == address && now - *heard < SILENCE)
+    }
+
     /// Takes note of a check. `true`: what must be kept has changed.
     pub(super) fn check(&mut self, now: Timestamp, from: SocketAddr, check: Check<'_>) -> bool {
         let is_new = !self.is_known(from);
@@ -91,8 +96,7 @@ impl Pairs {
 
     fn yields_to(&self, now: Timestamp, from: SocketAddr, check: Check<'_>) -> bool {
         let Some(selected) = &self.selected else { return true };
-        let is_silent =
-            || self.known.iter().all(|(known, heard)| *known != selected.address || now - *heard >= SILENCE);
+        let is_silent = || !self.is_alive(now, selected.address);
         match &selected.by {
             Reason::Nomination { remote_ufrag, .. } if **remote_ufrag != *check.remote_ufrag => true,
             Reason::Nomination { priority, .. } if selected.address != from => {

@@ -173,6 +173,22 @@ fn a_handshake_that_does_not_end_is_given_up() {
 }
 
 #[test]
+fn a_message_in_thousands_of_pieces_is_not_put_together() {
+    let (mut side, mut far) = (Side::new(), FarEnd::new(Suite::Everything));
+    far.check(&mut side.peer, ms(0));
+    // Each of one byte that is not there, behind the one before.
+    let piece = |offset: u32| [&[1, 0, 0, 0, 0, 0][..], &offset.to_be_bytes()[1..], &[0, 0, 1]].concat();
+    for number in 0..80 {
+        let body: Vec<u8> = (0..160).flat_map(|nth| piece(u32::from(number) * 160 + nth)).collect();
+        let header = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, number, 0x07, 0x80];
+        let received = side.peer.receive(ms(0), at(HERE), &mut [&header[..], &body].concat());
+        assert_eq!(received, Received::Nothing);
+    }
+    far.shake(&mut side.peer, ms(0));
+    assert!(side.kept.established().is_some());
+}
+
+#[test]
 fn what_nobody_fetches_is_bounded() {
     let (mut side, mut far) = (Side::new(), FarEnd::new(Suite::Everything));
     far.check(&mut side.peer, ms(0));
