@@ -37,6 +37,9 @@ const STALL: Duration = Duration::from_secs(30);
 /// stream is no request any more.
 const LIFE: Duration = Duration::from_secs(300);
 
+/// Longest head of a request, in bytes.
+const LONGEST_HEAD: usize = 32 << 10;
+
 /// Serves until `until` is ready; requests in hand then have [`Config::request_timeout`] to finish, and event streams
 /// are closed.
 ///
@@ -110,6 +113,7 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(request_timeout)
+        .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(Impatient::new(stream, STALL)), with_source)
         .with_upgrades();
     let mut connection = pin!(connection);
