@@ -1,13 +1,44 @@
 //! The page in Chromium: it calls a phone, is called by one, calls another page; they talk, either hangs up.
 
 use crate::harness::baresip::{Baresip, Setup};
-use crate::harness::browser::{self, Browser};
+use crate::harness::browser::{self, Browser, Tab, Turn};
 use crate::harness::ledger::Cdr;
 use crate::harness::node::{Node, Settings};
 use crate::harness::scratch::Scratch;
 
 const ALICE_HERTZ: u32 = 440;
 const BOB_HERTZ: u32 = 1_000;
+
+/// A node with Bob's phone on it, and a browser in which Alice is signed in.
+struct Stage {
+    chromium: Browser,
+    bob: Baresip,
+    node: Node,
+    _scratch: Scratch,
+    _turn: Turn,
+}
+
+impl Stage {
+    fn set(name: &str) -> Self {
+        let (turn, scratch) = (browser::turn(), Scratch::new(name));
+        let node = Node::start(&scratch, &Settings::default());
+        let bob = phone_of_bob(&scratch, &node);
+        let mut chromium = Browser::start(&scratch, "alice", ALICE_HERTZ);
+        chromium.open("alice", node.http).sign_in("alice");
+        Self { chromium, bob, node, _scratch: scratch, _turn: turn }
+    }
+
+    /// Alice's page and Bob's phone.
+    fn parties(&mut self) -> (Tab<'_>, &mut Baresip) {
+        (self.chromium.tab("alice"), &mut self.bob)
+    }
+
+    fn assert_told(&self, ended_by: &str) -> Cdr {
+        let cdr = self.node.ledger().the_cdr();
+        assert_told(&self.node, &cdr, ended_by);
+        cdr
+    }
+}
 
 fn phone_of_bob(scratch: &Scratch, node: &Node) -> Baresip {
     let registrar = Some(node.sip);
@@ -30,12 +61,8 @@ fn assert_told(node: &Node, cdr: &Cdr, ended_by: &str) {
 
 #[test]
 fn a_page_calls_a_phone_and_both_hear_each_other_until_the_page_hangs_up() {
-    let (_turn, scratch) = (browser::turn(), Scratch::new("page-phone"));
-    let node = Node::start(&scratch, &Settings::default());
-    let mut bob = phone_of_bob(&scratch, &node);
-    let mut chromium = Browser::start(&scratch, "alice", ALICE_HERTZ);
-    let mut alice = chromium.open("alice", node.http);
-    alice.sign_in("alice");
+    let mut stage = Stage::set("page-phone");
+    let (mut alice, bob) = stage.parties();
     alice.dial("1002");
     bob.expect("CALL_INCOMING");
     alice.call_is("ringing");
@@ -50,19 +77,14 @@ fn a_page_calls_a_phone_and_both_hear_each_other_until_the_page_hangs_up() {
     alice.click("hang-up");
     bob.expect("CALL_CLOSED");
     alice.call_ended("normal");
-    let cdr = node.ledger().the_cdr();
+    let cdr = stage.assert_told("caller");
     assert_eq!((cdr.text("caller"), cdr.text("callee")), ("1001", "1002"));
-    assert_told(&node, &cdr, "caller");
 }
 
 #[test]
 fn a_page_calls_a_phone_that_hangs_up() {
-    let (_turn, scratch) = (browser::turn(), Scratch::new("page-phone-ends"));
-    let node = Node::start(&scratch, &Settings::default());
-    let mut bob = phone_of_bob(&scratch, &node);
-    let mut chromium = Browser::start(&scratch, "alice", ALICE_HERTZ);
-    let mut alice = chromium.open("alice", node.http);
-    alice.sign_in("alice");
+    let mut stage = Stage::set("page-phone-ends");
+    let (mut alice, bob) = stage.parties();
     alice.dial("1002");
     bob.expect("CALL_INCOMING");
     bob.answer();
@@ -70,17 +92,13 @@ fn a_page_calls_a_phone_that_hangs_up() {
     bob.hears(ALICE_HERTZ);
     bob.hang_up();
     alice.call_ended("normal");
-    assert_told(&node, &node.ledger().the_cdr(), "callee");
+    stage.assert_told("callee");
 }
 
 #[test]
 fn a_phone_calls_a_page_and_both_hear_each_other_until_the_page_hangs_up() {
-    let (_turn, scratch) = (browser::turn(), Scratch::new("phone-page"));
-    let node = Node::start(&scratch, &Settings::default());
-    let mut bob = phone_of_bob(&scratch, &node);
-    let mut chromium = Browser::start(&scratch, "alice", ALICE_HERTZ);
-    let mut alice = chromium.open("alice", node.http);
-    alice.sign_in("alice");
+    let mut stage = Stage::set("phone-page");
+    let (mut alice, bob) = stage.parties();
     bob.dial("1001");
     alice.click("accept");
     bob.expect("CALL_ESTABLISHED");
@@ -90,19 +108,14 @@ fn a_phone_calls_a_page_and_both_hear_each_other_until_the_page_hangs_up() {
     alice.click("hang-up");
     bob.expect("CALL_CLOSED");
     alice.call_ended("normal");
-    let cdr = node.ledger().the_cdr();
+    let cdr = stage.assert_told("callee");
     assert_eq!((cdr.text("caller"), cdr.text("callee")), ("1002", "1001"));
-    assert_told(&node, &cdr, "callee");
 }
 
 #[test]
 fn a_phone_calls_a_page_and_hangs_up() {
-    let (_turn, scratch) = (browser::turn(), Scratch::new("phone-page-ends"));
-    let node = Node::start(&scratch, &Settings::default());
-    let mut bob = phone_of_bob(&scratch, &node);
-    let mut chromium = Browser::start(&scratch, "alice", ALICE_HERTZ);
-    let mut alice = chromium.open("alice", node.http);
-    alice.sign_in("alice");
+    let mut stage = Stage::set("phone-page-ends");
+    let (mut alice, bob) = stage.parties();
     bob.dial("1001");
     alice.click("accept");
     bob.expect("CALL_ESTABLISHED");
@@ -110,7 +123,7 @@ fn a_phone_calls_a_page_and_hangs_up() {
     alice.hears(BOB_HERTZ);
     bob.hang_up();
     alice.call_ended("normal");
-    assert_told(&node, &node.ledger().the_cdr(), "caller");
+    stage.assert_told("caller");
 }
 
 #[test]
