@@ -24,7 +24,7 @@ async fn ten_thousand_legs_come_and_go_without_a_trace() {
     let world = World::start(Limits::CALL).await;
     let idle = alive_tasks();
     let mut sizes = Vec::new();
-    for round in 0..12u64 {
+    for round in 0..24u64 {
         let (call, legs) = world.call(round, &[]);
         drop(legs);
         let legs: Vec<_> =
@@ -47,8 +47,12 @@ async fn ten_thousand_legs_come_and_go_without_a_trace() {
         sizes.push(resident_kib());
     }
     println!("resident KiB after each round: {sizes:?}");
-    let growth = sizes[11].saturating_sub(sizes[3]);
-    assert!(growth < 8 * 1_024, "80,000 legs left {growth} KiB");
+    // What the allocator holds goes up and down by 10 MiB and more: the least of the last rounds against the most of
+    // earlier ones. Between them at least 70,000 legs came and went: a leak of a quarter of a kilobyte a leg shows.
+    let least = sizes[18..].iter().min().copied().unwrap_or_default();
+    let most = sizes[6..12].iter().max().copied().unwrap_or_default();
+    let growth = least.saturating_sub(most);
+    assert!(growth < 16 * 1_024, "70,000 legs left {growth} KiB");
 }
 
 fn resident_kib() -> u64 {
