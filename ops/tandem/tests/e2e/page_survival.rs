@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::browser::{self, Browser, Tab};
+use crate::harness::http;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::RtpEnd;
 use crate::harness::scratch::Scratch;
@@ -75,8 +76,9 @@ fn a_page_and_a_phone_hear_nothing_of_what_breaks() {
     alice.call_ended("normal");
     let cdr = node.ledger().the_cdr();
     assert_eq!((cdr.text("cause"), cdr.text("ended_by")), ("normal", "caller"));
-    let offers = node.log().into_iter().filter(|line| line.contains("peer connected")).count();
-    assert!(offers <= 1, "one handshake");
+    let (_, metrics) = http::request(node.http, "GET", "/metrics", "", "").unwrap();
+    assert!(metrics.contains("\ntandem_peers_connected_total 1\n"), "one handshake: {metrics}");
+    assert!(!metrics.contains("\ntandem_peers_rebuilt_total 0\n"), "the peer's worker was broken: {metrics}");
 }
 
 /// The page's counts, when they have been still for a moment.
