@@ -1,4 +1,4 @@
-//! Providers of calls to numbers outside, other than our own SIP border: each is an [`EdgePort`] with a name.
+//! Providers of calls to numbers outside, other than our own SIP border: each is an [`EdgePort`] that knows its legs.
 //!
 //! ```text
 //!  leg ── Invite(+…0486) ──▶ Mock ── script of the number ──▶ Ringing · Answered · Refused(busy)
@@ -18,9 +18,6 @@ pub use mock::Mock;
 
 /// Who carries calls to numbers outside.
 pub trait VoipProvider: EdgePort {
-    /// Its name in the configuration, and as a trunk in records.
-    fn name(&self) -> &'static str;
-
     /// Whether this leg is one of its.
     fn carries(&self, leg: LegId) -> bool;
 }

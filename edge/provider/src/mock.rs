@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tandem_core::cause::Cause;
 use tandem_core::id::LegId;
 use tandem_core::leg::LegInput;
 use tandem_core::machine::{Refusal, Stamp};
@@ -124,10 +125,6 @@ impl EdgePort for Mock {
 }
 
 impl VoipProvider for Mock {
-    fn name(&self) -> &'static str {
-        "mock"
-    }
-
     fn carries(&self, leg: LegId) -> bool {
         self.state.lock().legs.contains_key(&leg)
     }
@@ -138,14 +135,13 @@ fn input(act: Act, answer: &MediaDescription) -> LegInput {
         Act::Ring => LegInput::Ringing,
         Act::Answer => LegInput::Answered(Arc::new(answer.clone())),
         Act::Refuse(cause) => LegInput::Refused { cause, status: None },
-        Act::HangUp => LegInput::HungUp(tandem_core::cause::Cause::Normal),
+        Act::HangUp => LegInput::HungUp(Cause::Normal),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tandem_core::call::NewCall;
-    use tandem_core::cause::Cause;
     use tandem_core::event::Context;
     use tandem_core::id::{CallId, CorrelationId, NodeId, Tenant, TrackId};
     use tandem_core::party::{Identity, Party, Target, TrunkName};
