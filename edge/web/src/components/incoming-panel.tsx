@@ -1,4 +1,4 @@
-import { useEffect, useRef, type KeyboardEvent } from 'react';
+import { useEffect, useLayoutEffect, useRef, type KeyboardEvent } from 'react';
 import { peerLabel, type Call } from '../calls/call';
 import type { Input } from '../calls/phone-input';
 import { useTexts } from '../i18n/context';
@@ -19,13 +19,18 @@ export interface IncomingPanelProps {
 export function IncomingPanel({ call, endsOther, send }: IncomingPanelProps) {
   const { t } = useTexts();
   const panel = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
+  const before = useRef<Element | null>(null);
+  // With the panel, not a paint later: a key pressed in between would go where the focus was.
+  useLayoutEffect(() => {
+    before.current = document.activeElement;
     panel.current?.focus();
+  }, []);
+  useEffect(() => {
     return () => {
+      const place = before.current;
       // Back to where the user was, unless the call panel has taken the focus by now.
-      if (before instanceof HTMLElement && (!document.activeElement || document.activeElement === document.body))
-        before.focus();
+      if (place instanceof HTMLElement && (!document.activeElement || document.activeElement === document.body))
+        place.focus();
     };
   }, []);
 

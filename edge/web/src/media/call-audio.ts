@@ -26,7 +26,7 @@ export class CallAudio {
   #loudspeaker: HTMLAudioElement | null = null;
   #listening: ReturnType<typeof setInterval> | undefined;
   #muted = false;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   /** Asks for the microphone at once: call it within the user's click. */
   constructor(
@@ -43,18 +43,16 @@ export class CallAudio {
    * Our answer to the server's offer. It needs no candidates of ours: an ICE-lite server learns where we are from our
    * checks.
    *
-   * @throws DOMException when the browser cannot make sense of the offer
+   * @throws DOMException when the browser cannot make sense of the offer, or the audio is closed meanwhile
    */
   async answer(offer: string): Promise<string> {
-    const peer = new RTCPeerConnection({ iceServers: await this.iceServers, bundlePolicy: 'max-bundle' });
-    if (this.#closed) peer.close();
-    this.#peer = peer;
-    peer.ontrack = ({ track, receiver }) => this.#play(track, receiver);
-    peer.onconnectionstatechange = () => this.#connection(peer.connectionState);
-    await peer.setRemoteDescription({ type: 'offer', sdp: offer });
-    for (const track of this.#microphone?.getAudioTracks() ?? []) peer.addTrack(track);
-    await peer.setLocalDescription(await peer.createAnswer());
-    return peer.localDescription?.sdp ?? '';
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
+    // A peer connection that is closed leaves its own promises open for ever.
+    const closed = new Promise<never>((_, reject) => {
+      closing.addEventListener('abort', () => reject(closing.reason));
+    });
+    return Promise.race([closed, this.#negotiate(offer)]);
   }
 
   setMuted(on: boolean): void {
@@ -72,11 +70,27 @@ export class CallAudio {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort(new DOMException('the audio was closed', 'AbortError'));
     clearInterval(this.#listening);
     this.#peer?.close();
     this.#loudspeaker?.remove();
     stop(this.#microphone);
+  }
+
+  async #negotiate(offer: string): Promise<string> {
+    const peer = new RTCPeerConnection({ iceServers: await this.iceServers, bundlePolicy: 'max-bundle' });
+    if (this.#closed) peer.close();
+    this.#peer = peer;
+    peer.ontrack = ({ track, receiver }) => this.#play(track, receiver);
+    peer.onconnectionstatechange = () => this.#connection(peer.connectionState);
+    await peer.setRemoteDescription({ type: 'offer', sdp: offer });
+    for (const track of this.#microphone?.getAudioTracks() ?? []) peer.addTrack(track);
+    await peer.setLocalDescription(await peer.createAnswer());
+    return peer.localDescription?.sdp ?? '';
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   #opened(stream: MediaStream): void {
