@@ -69,8 +69,8 @@ impl Stream {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.clients.metrics.shift(Gauge::ClientsConnected, -1);
         self.clients.left(&self.user, self.id);
+        self.clients.metrics.shift(Gauge::ClientsConnected, -1);
     }
 }
 

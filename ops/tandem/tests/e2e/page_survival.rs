@@ -76,9 +76,8 @@ fn a_page_and_a_phone_hear_nothing_of_what_breaks() {
     alice.call_ended("normal");
     let cdr = node.ledger().the_cdr();
     assert_eq!((cdr.text("cause"), cdr.text("ended_by")), ("normal", "caller"));
-    let (_, metrics) = http::request(node.http, "GET", "/metrics", "", "").unwrap();
-    assert!(metrics.contains("\ntandem_peers_connected_total 1\n"), "one handshake: {metrics}");
-    assert!(!metrics.contains("\ntandem_peers_rebuilt_total 0\n"), "the peer's worker was broken: {metrics}");
+    assert_eq!(node.metric("tandem_peers_connected_total"), 1, "one handshake");
+    assert_ne!(node.metric("tandem_peers_rebuilt_total"), 0, "the peer's worker was broken");
 }
 
 /// The page's counts, when they have been still for a moment.

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Stage, milliseconds};
-use crate::harness::SOON;
 use crate::harness::api::{Api, CALLS, refusal};
 use crate::harness::events::Events;
 use crate::harness::node::Settings;
 use crate::harness::rtp::RtpEnd;
 use crate::harness::ua::Outgoing;
 use crate::harness::webrtc::Peer;
+use crate::harness::{SOON, eventually};
 
 /// Bob's phone calls Alice, whose client hears of it.
 fn ring(stage: &mut Stage, events: &mut Events, end: &RtpEnd) -> (Outgoing, Value) {
@@ -93,8 +93,8 @@ fn a_client_that_went_away_is_called_no_more() {
     assert_eq!(stage.bob.finally(&outgoing, SOON).status(), Some(487));
     assert_eq!(events.expect("call.ended")["call"]["cause"], "cancelled");
     events.close();
-    crate::harness::eventually("that nobody is there", SOON, || {
-        let outgoing = stage.bob.invite("1001", &RtpEnd::open().sdp());
-        (stage.bob.finally(&outgoing, SOON).status() == Some(480)).then_some(())
-    });
+    let node = &stage.node;
+    eventually("that nobody is there", SOON, || (node.metric("tandem_clients_connected") == 0).then_some(()));
+    let outgoing = stage.bob.invite("1001", &RtpEnd::open().sdp());
+    assert_eq!(stage.bob.finally(&outgoing, SOON).status(), Some(480));
 }

@@ -5,18 +5,9 @@ use serde_json::Value;
 use super::Stage;
 use crate::harness::api::Api;
 use crate::harness::events::Events;
-use crate::harness::http;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::RtpEnd;
 use crate::harness::{SOON, eventually};
-
-/// A metric as it stands now.
-fn metric(node: &Node, name: &str) -> i64 {
-    let (status, text) = http::request(node.http, "GET", "/metrics", "", "").unwrap();
-    assert_eq!(status, 200);
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
-}
 
 /// How often a line was logged, at that level.
 fn logged(node: &Node, level: &str, message: &str) -> usize {
@@ -37,11 +28,11 @@ fn the_log_and_the_metrics_tell_of_calls_and_give_nobody_away() {
         "tandem_calls_ended_total{cause=\"busy\"}",
         "tandem_peers_connected_total",
     ];
-    let before = names.map(|name| metric(&stage.node, name));
+    let before = names.map(|name| stage.node.metric(name));
     let events = Events::open(stage.node.http, &stage.alice.token, None);
     let talk = stage.talk();
     let gauges = ["tandem_calls_active", "tandem_peers_active", "tandem_clients_connected"];
-    assert_eq!(gauges.map(|name| metric(&stage.node, name)), [1, 1, 1]);
+    assert_eq!(gauges.map(|name| stage.node.metric(name)), [1, 1, 1]);
     stage.terminate(&talk.call.call_id);
     stage.bob.hung_up();
     events.close();
@@ -54,10 +45,10 @@ fn the_log_and_the_metrics_tell_of_calls_and_give_nobody_away() {
     let nobody = Api { token: String::from("not-a-token-at-all"), ..stage.alice.clone() };
     assert_eq!(nobody.try_initiate("1002").0, 401);
 
-    let after = names.map(|name| metric(&stage.node, name));
+    let after = names.map(|name| stage.node.metric(name));
     let moved: Vec<i64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
     assert_eq!(moved, [2, 1, 1, 1, 1, 1, 1], "{names:?}");
-    eventually("that nothing is left", SOON, || gauges.iter().all(|name| metric(&stage.node, name) == 0).then_some(()));
+    eventually("that nothing is left", SOON, || gauges.iter().all(|name| stage.node.metric(name) == 0).then_some(()));
 
     assert_eq!(logged(&stage.node, "INFO", "call initiated"), 2);
     assert_eq!(logged(&stage.node, "INFO", "call terminated"), 1);

@@ -112,6 +112,14 @@ impl Node {
         serde_json::from_str(&self.operate("GET", "/api/v1/ops/calls", "", 200)).unwrap()
     }
 
+    /// A metric as it stands now.
+    pub fn metric(&self, name: &str) -> i64 {
+        let (status, text) = http::request(self.http, "GET", "/metrics", "", "").unwrap();
+        assert_eq!(status, 200);
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
+    }
+
     /// Breaks an actor: kind `call`, `leg` or `track`, how `kill` or `panic`.
     pub fn break_actor(&self, kind: &str, id: &str, how: &str) {
         let body = serde_json::json!({ "kind": kind, "id": id, "how": how });
