@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::browser::{self, Browser, Tab};
-use crate::harness::http;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::RtpEnd;
 use crate::harness::scratch::Scratch;
