@@ -19,6 +19,18 @@ pub enum How {
     Hang,
 }
 
+impl How {
+    /// For logs and requests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Panic => "panic",
+            Self::Hang => "hang",
+        }
+    }
+}
+
 /// Where an actor steps into what was laid for it. Lives with what survives the actor, so the next one steps into it
 /// if the first one was gone.
 #[derive(Debug, Default)]
