@@ -1,4 +1,5 @@
-//! Asks a running node over its HTTP port. One GET without TLS to the operator's own machine: no client library needed.
+//! Asks a running node over its HTTP port. One request without TLS to the operator's own machine: no client library
+//! needed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,22 +17,41 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Nobody there, no answer in time, a refusal, or no JSON.
 pub(crate) async fn get(bind: SocketAddr, token: &str, path: &str) -> Result<Value> {
-    let text = tokio::time::timeout(DEADLINE, exchange(reachable(bind), token, path)).await.context("no answer")??;
-    let (head, body) = text.split_once("\r\n\r\n").context("no HTTP response")?;
-    match head.split(' ').nth(1) {
-        Some("200") => Ok(serde_json::from_str(body)?),
-        status => bail!("the node refused with {}: {body}", status.unwrap_or("nothing")),
+    match exchange(bind, &head("GET", path, token), "").await? {
+        (200, body) => Ok(serde_json::from_str(&body)?),
+        (status, body) => bail!("the node refused with {status}: {body}"),
     }
 }
 
-async fn exchange(node: SocketAddr, token: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(node).await?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    Ok(response)
+/// Status and body of what the node answers to a POST with this body.
+///
+/// # Errors
+/// Nobody there, or no answer in time.
+pub(crate) async fn post(bind: SocketAddr, token: &str, path: &str, body: &Value) -> Result<(u16, String)> {
+    exchange(bind, &head("POST", path, token), &body.to_string()).await
+}
+
+fn head(method: &str, path: &str, token: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n")
+}
+
+async fn exchange(bind: SocketAddr, head: &str, body: &str) -> Result<(u16, String)> {
+    let node = reachable(bind);
+    let talk = async {
+        let mut stream = TcpStream::connect(node).await?;
+        let length = body.len();
+        let more =
+            format!("Host: {node}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}");
+        stream.write_all(format!("{head}{more}\r\n\r\n{body}").as_bytes()).await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        anyhow::Ok(response)
+    };
+    let answer = tokio::time::timeout(DEADLINE, talk).await.context("no answer in time")?;
+    let answer = answer.with_context(|| format!("no node at http://{node}; does it run? (`tandem serve`)"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP response")?;
+    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).context("no HTTP response")?;
+    Ok((status, body.to_owned()))
 }
 
 /// A node that listens everywhere listens here too.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use tandem_actors::drill::How;
 use tandem_core::metric::Metrics;
 use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
-use crate::{history, serve, users};
+use crate::{breaking, history, serve, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -44,6 +45,41 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         limit: u64,
     },
+    /// Every actor of the running node: live in a terminal, once where there is none.
+    Tree {
+        /// As JSON, once.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Break an actor of the running node, to see it recover; only where `ops.allow_break` is set.
+    Break {
+        /// As `tandem tree` has it: node, edges, edges/sip.0, calls.0, calls.0/supervisor, call_…, leg_…, trk_…, worker.0.
+        id: String,
+        /// How.
+        #[arg(long)]
+        how: Way,
+    },
+}
+
+/// [`How`], on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum Way {
+    /// It panics when it is woken next.
+    Panic,
+    /// By a kill signal.
+    Kill,
+    /// It does not come back from its next wake, and a watchdog replaces it.
+    Hang,
+}
+
+impl From<Way> for How {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Panic => Self::Panic,
+            Way::Kill => Self::Kill,
+            Way::Hang => Self::Hang,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -93,6 +129,8 @@ impl Cli {
             Command::User(command) => say(&runtime()?.block_on(command.run(&load()?))?),
             Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
+            Command::Tree { json } => tree::show(&runtime()?, &load()?, json),
+            Command::Break { id, how } => say(&runtime()?.block_on(breaking::part(&load()?, &id, how.into()))?),
             Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
         }
     }

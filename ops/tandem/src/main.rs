@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ask;
+mod breaking;
 mod cli;
 mod config;
 mod edges;
@@ -15,6 +16,7 @@ mod services;
 mod table;
 mod telemetry;
 mod token;
+mod tree;
 mod user_calls;
 mod users;
 mod witness;

@@ -86,8 +86,9 @@ async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audite
         assert_eq!((got, &response["error"]), (status, &error), "{body}");
         assert!(log.takes(&["audit", r#"who="operator""#, audited]), "{body}");
     }
-    assert_eq!(server.get("/api/v1/ops/break", "").await.0, 401);
-    assert!(log.takes(&["audit", r#"who="nobody""#, "/ops/break", r#"outcome="unauthorized""#]));
+    let without_token = "POST /api/v1/ops/break HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(server.send(without_token).await.0, 401);
+    assert!(log.takes(&["audit", r#"who="nobody""#, "/break", r#"outcome="unauthorized""#]));
     let server = start(false, Config::default());
     let (status, response) = server.post_break(&request("edges/sip.0", "kill")).await;
     assert_eq!((status, &response["error"]), (403, &json!("break_disabled")));

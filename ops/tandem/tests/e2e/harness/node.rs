@@ -1,5 +1,6 @@
 //! A node: the program under test in a process of its own, on loopback, with the development accounts.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub trunk: Option<Trunk>,
     /// Who calls numbers outside: `sip` or `mock`.
     pub provider: &'static str,
+    /// Whether its parts may be broken.
+    pub allow_break: bool,
 }
 
 /// A carrier.
@@ -62,7 +65,7 @@ enum Turn {
 impl Default for Settings {
     fn default() -> Self {
         let (ring_timeout, silence_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip" }
+        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip", allow_break: true }
     }
 }
 
@@ -126,10 +129,31 @@ impl Node {
         serde_json::from_str(&self.operate("GET", "/api/v1/ops/tree", "", 200)).unwrap()
     }
 
+    /// Restarts of each actor, by its id.
+    pub fn restarts(&self) -> HashMap<String, u32> {
+        self.tree().into_iter().map(|part| (part.id, part.restarts)).collect()
+    }
+
+    /// What the operator's command line says of it, and whether that was to standard output.
+    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command.current_dir(&self.folder).args(arguments).args(["--config", "tandem.toml"]);
+        let output = command.output().unwrap();
+        let is_right = output.status.success();
+        let text = if is_right { output.stdout } else { output.stderr };
+        (is_right, String::from_utf8(text).unwrap())
+    }
+
     /// Breaks an actor: `kill`, `panic` or `hang`.
     pub fn break_actor(&self, id: &str, how: &str) {
         let body = serde_json::json!({ "id": id, "how": how });
         self.operate("POST", "/api/v1/ops/break", &body.to_string(), 204);
+    }
+
+    /// As [`break_actor`](Self::break_actor), where there may be none just now.
+    pub fn try_break(&self, id: &str, how: &str) {
+        let body = serde_json::json!({ "id": id, "how": how });
+        let _ = http::request(self.http, "POST", "/api/v1/ops/break", &self.token(), &body.to_string());
     }
 
     /// That none of these numbers, nor any `sip:` URI with one, is in the log.
@@ -161,9 +185,12 @@ impl Node {
         });
     }
 
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap().trim().to_owned()
+    }
+
     fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
-        let token = std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap();
-        let (status, answer) = http::request(self.http, method, path, token.trim(), body).unwrap();
+        let (status, answer) = http::request(self.http, method, path, &self.token(), body).unwrap();
         assert_eq!(status, expected, "{method} {path} {body}: {answer}");
         answer
     }
@@ -176,13 +203,13 @@ fn run(folder: &std::path::Path) -> Process {
 }
 
 fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> String {
-    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider } = settings;
+    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider, allow_break } = settings;
     let first = ports::block(*media_ports);
     let last = first + media_ports - 1;
     let mut text = format!(
         "[voip]\nprovider = \"{provider}\"\n\n[http]\nbind = \"{http}\"\n\n[sip]\nudp = [\"{sip}\"]\ntcp = [\"{sip}\"]\nring_timeout = \"{}ms\"\n\n\
          [media]\nfirst_port = {first}\nlast_port = {last}\nfirst_peer_port = 0\nsilence_timeout = \"{}ms\"\n\n\
-         [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n\n[ops]\nallow_break = true\n",
+         [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n\n[ops]\nallow_break = {allow_break}\n",
         ring_timeout.as_millis(),
         silence_timeout.as_millis()
     );
