@@ -80,14 +80,6 @@ impl Trail {
         let entries = lanes.iter().flat_map(|lane| lane.head.iter().chain(&lane.tail)).cloned().collect();
         Story::of(entries, lanes.iter().map(|lane| lane.dropped).sum(), is_over)
     }
-
-    /// The whole story. `None` when there is no fact in it.
-    #[must_use]
-    pub fn into_story(self) -> Option<Story> {
-        let dropped = self.messages.dropped + self.others.dropped;
-        let lanes = [self.messages, self.others];
-        Story::of(lanes.into_iter().flat_map(|lane| lane.head.into_iter().chain(lane.tail)).collect(), dropped, true)
-    }
 }
 
 impl Lane {
@@ -164,7 +156,7 @@ mod tests {
             }
             assert!(trail.bytes() <= LIMIT);
         }
-        let story = trail.into_story().unwrap();
+        let story = trail.story(true).unwrap();
         let kept: Vec<String> = story
             .entries
             .iter()
@@ -201,7 +193,7 @@ mod tests {
         for fact in facts.iter().chain(&facts) {
             trail.take(Entry::of_fact(fact));
         }
-        let story = trail.into_story().unwrap();
+        let story = trail.story(true).unwrap();
         assert_eq!(story.entries.len(), facts.len() + 1);
         let FactBody::CdrClosed(record) = &facts.last().unwrap().body else { panic!("no record") };
         assert_eq!(story.record().as_ref(), Some(&**record));
@@ -214,7 +206,7 @@ mod tests {
         facts().iter().for_each(|fact| trail.take(Entry::of_fact(fact)));
         trail.take(message(1));
         trail.take(Entry::new(WallTime(2), What::Broke));
-        let story = trail.into_story().unwrap();
+        let story = trail.story(true).unwrap();
         let text = serde_json::to_string(&story).unwrap();
         assert_eq!(serde_json::from_str::<Story>(&text).unwrap(), story);
         let number = story.record().unwrap().caller.number.into_inner();

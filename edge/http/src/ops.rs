@@ -16,10 +16,11 @@ use tracing::warn;
 use crate::api::Shared;
 use crate::operator::Part;
 use crate::problem::Problem;
+use crate::trace;
 
 /// Below `/api/v1/ops`.
 pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
-    let mut routes = Router::new().route("/calls", get(calls));
+    let mut routes = Router::new().route("/calls", get(calls)).route("/calls/{call_id}/trace", get(trace::trace));
     if shared.api.may_break {
         routes = routes.route("/break", post(break_part));
     }

@@ -16,10 +16,19 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Nobody there, no answer in time, a refusal, or no JSON.
 pub(crate) async fn get(bind: SocketAddr, token: &str, path: &str) -> Result<Value> {
+    find(bind, token, path).await?.with_context(|| format!("the node has no {path}"))
+}
+
+/// The same; `None` when there is nothing.
+///
+/// # Errors
+/// Nobody there, no answer in time, another refusal, or no JSON.
+pub(crate) async fn find(bind: SocketAddr, token: &str, path: &str) -> Result<Option<Value>> {
     let text = tokio::time::timeout(DEADLINE, exchange(reachable(bind), token, path)).await.context("no answer")??;
     let (head, body) = text.split_once("\r\n\r\n").context("no HTTP response")?;
     match head.split(' ').nth(1) {
-        Some("200") => Ok(serde_json::from_str(body)?),
+        Some("200") => Ok(Some(serde_json::from_str(body)?)),
+        Some("404") => Ok(None),
         status => bail!("the node refused with {}: {body}", status.unwrap_or("nothing")),
     }
 }

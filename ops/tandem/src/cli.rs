@@ -11,6 +11,7 @@ use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
+use crate::why::{Form, why};
 use crate::{history, serve, users};
 
 /// A SIP node whose calls survive its crashes.
@@ -43,6 +44,17 @@ enum Command {
         /// How many recent ones.
         #[arg(long, default_value_t = 20)]
         limit: u64,
+    },
+    /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
+    Why {
+        /// Which, as `tandem calls` shows it.
+        call_id: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Every note, with the texts of all messages.
+        #[arg(long, conflicts_with = "json")]
+        full: bool,
     },
 }
 
@@ -93,6 +105,16 @@ impl Cli {
             Command::User(command) => say(&runtime()?.block_on(command.run(&load()?))?),
             Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
+            Command::Why { call_id, json, full } => {
+                let form = if json {
+                    Form::Json
+                } else if full {
+                    Form::Full
+                } else {
+                    Form::Screen
+                };
+                say(&runtime()?.block_on(why(&load()?, &call_id, form))?)
+            }
             Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
         }
     }

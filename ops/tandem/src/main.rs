@@ -15,8 +15,11 @@ mod services;
 mod table;
 mod telemetry;
 mod token;
+mod tracer;
+mod traces;
 mod user_calls;
 mod users;
+mod why;
 mod witness;
 
 use std::process::ExitCode;

@@ -82,6 +82,7 @@ impl Node {
             accounts: Arc::new(Nowhere),
             registrar,
             metrics: metrics.clone(),
+            trace: Arc::new(tandem_core::trace::Untraced),
             clock: Arc::new(clock),
             tenant: Tenant::default_tenant(),
             node: NodeId::from_uuid(Uuid::from_u128(1)),
