@@ -220,8 +220,8 @@ impl Story {
         Some(fold.record(first.context.node))
     }
 
-    /// Whether something is to be looked into: the call was never answered although its caller did not give up, or a part
-    /// of it failed.
+    /// Whether something is to be looked into: the call ended by anything but a hang-up or a caller who gave up, or a part of
+    /// it broke.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         use crate::cause::Cause::{AnsweredElsewhere, Cancelled, Normal};

@@ -3,7 +3,7 @@
 //! ```text
 //!  10:00:00.123  +0.000     A ──▶ │        INVITE sip:1002@tandem.example (sdp)
 //!  10:00:00.131  +0.008           │ ──▶ B  INVITE sip:1002@192.0.2.9:5060 (sdp)
-//!  10:00:02.500  +2.377           !        B: the actor of its track failed, another went on
+//!  10:00:02.500  +2.377           !        B: the actor of its track died (failed), another went on
 //! ```
 //!
 //! # Invariants
@@ -140,8 +140,8 @@ fn said(entry: &Entry, place: Option<usize>, legs: &[LegId]) -> Option<(Column, 
                 Part::Track => "the actor of its track",
             };
             let then = if *is_given_up { "once too often: it ends" } else { "another went on" };
-            let why = if why.is_empty() { "ended" } else { why };
-            broken(format!("{who}: {whose} {why}, {then}"))
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            broken(format!("{who}: {whose} died{why}, {then}"))
         }
         What::Rebuilt { worker } => broken(format!("{who}: its media goes on in a new thread of worker {worker}")),
         What::Broke => broken(format!("{who}: a message broke its signalling, it ends")),

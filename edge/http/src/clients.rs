@@ -35,7 +35,7 @@ use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::metric::{Counter, Gauge, Metrics};
 use tandem_core::party::Address;
 use tandem_core::ports::{CallPort, ClientPort, Dial, EdgePort, Signal};
-use tandem_core::time::{Now, Timestamp};
+use tandem_core::time::{Now, Timestamp, WallTime};
 use tandem_core::trace::{self, Subject, TracePort, Way};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -186,9 +186,13 @@ impl Clients {
 
     /// For the story of a leg's call: what its client said or was told.
     pub(crate) fn note(&self, leg: LegId, direction: Way, line: &str, sdp: Option<&str>) {
+        self.note_at(self.clock.now().wall, leg, direction, line, sdp);
+    }
+
+    /// The same, of a moment that is past.
+    pub(crate) fn note_at(&self, at: WallTime, leg: LegId, direction: Way, line: &str, sdp: Option<&str>) {
         if self.trace.follows(leg) {
-            let entry = trace::Entry::of_api(self.clock.now().wall, direction, line, sdp);
-            self.trace.note(Subject::Leg(leg), entry);
+            self.trace.note(Subject::Leg(leg), trace::Entry::of_api(at, direction, line, sdp));
         }
     }
 

@@ -123,8 +123,8 @@ impl Tracer {
 
     fn take(&self, call: CallId, entry: Entry) {
         let Some(mut traced) = self.calls.get_mut(&call) else { return };
-        let is_small = !matches!(entry.what, What::Message { .. });
-        if !is_small && self.held.load(Relaxed) >= self.limit {
+        let is_message = matches!(entry.what, What::Message { .. });
+        if is_message && self.held.load(Relaxed) >= self.limit {
             self.metrics.count(Counter::TraceNotesDropped);
             return traced.trail.drop_one();
         }

@@ -106,7 +106,8 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
     };
     let offer = match api.clients.calls.open_call(new) {
         Ok(()) => {
-            api.clients.note(leg, Way::In, &asked, None);
+            // By now the call may have begun, which is what it asked for.
+            api.clients.note_at(started_at, leg, Way::In, &asked, None);
             offer(api, leg, proposed).await
         }
         Err(cause) => {

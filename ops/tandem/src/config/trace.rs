@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TraceConfig {
-    /// Whose stories are kept when they are over: those of `all` calls, of `failed` ones (not answered although the caller
-    /// did not give up, or something of it broke), or `none`. Default `all`.
+    /// Whose stories are kept when they are over: those of `all` calls, of `failed` ones (ended by anything but a hang-up or a
+    /// caller who gave up, or something of it broke), or `none`. Default `all`.
     pub(crate) keep: Keep,
     /// How long. Default `7days`, range `1h`..=`1year`.
     #[serde(with = "humantime_serde")]

@@ -23,4 +23,5 @@ mod page_survival;
 mod refusals;
 mod survival;
 mod talk;
+mod why;
 mod without_a_node;
