@@ -29,6 +29,7 @@ use tandem_core::machine::Refusal;
 use tandem_core::media::MediaNews;
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort};
+use tandem_core::trace::TracePort;
 use tandem_core::track::Track;
 use tokio::time::sleep;
 
@@ -59,6 +60,8 @@ pub struct Outside {
     pub bus: Arc<dyn BusPort>,
     /// Routes.
     pub plan: Arc<dyn PlanPort>,
+    /// Notes for the stories of calls.
+    pub trace: Arc<dyn TracePort>,
 }
 
 /// See the module. Works as soon as it is connected and its actors were started by a [`Node`](crate::Node).
@@ -142,10 +145,9 @@ impl CallPort for Calls {
     /// Files the call and the caller's leg, both with their start before them, and only then has shells appointed: the
     /// edge may tell the leg of a CANCEL at once, and neither of the two misses a word of the other.
     fn open_call(&self, new: NewCall) -> Result<(), Cause> {
-        if self.outside.get().is_none() {
-            return Err(Cause::Overload);
-        }
+        let Some(outside) = self.outside.get() else { return Err(Cause::Overload) };
         self.door.admit(new.call, self.clock.now().wall)?;
+        outside.trace.begin(new.call, new.leg);
         let role = Role::Caller(new.negotiation.clone());
         let birth = Birth { call: new.call, context: new.context.clone(), role };
         let (call, leg) = (new.call, new.leg);

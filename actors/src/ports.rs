@@ -1,6 +1,7 @@
 //! The world as the effects of one kind of machine see it.
 
 use tandem_core::machine::{Exit, Machine, Refusal, Stamp};
+use tandem_core::restart::Verdict;
 use tracing::Span;
 
 /// Where effects go. Synchronous and never waiting: what cannot be taken now is refused.
@@ -14,6 +15,9 @@ pub trait Ports<M: Machine>: Send + Sync + 'static {
     /// The slot is gone and `last` is what is left of it. Release whatever is still filed under `id`: a refused last
     /// effect has no machine to go back to. If it was given up, tell its parent.
     fn gone(&self, id: M::Id, last: &M, exit: Exit);
+
+    /// A shell of `id` died, of `why`, and that comes of it.
+    fn failed(&self, _id: M::Id, _why: &str, _verdict: Verdict) {}
 
     /// The ids that must be on whatever shell and supervisor log about this machine.
     fn span(&self, _id: M::Id, _machine: &M) -> Span {

@@ -130,11 +130,13 @@ impl<M: Machine> Supervisor<M> {
             Verdict::Restart => {
                 self.0.metrics.count(Counter::ShellsRestarted);
                 self.0.log(&slot, || tracing::warn!(why, "actor failed, another goes on"));
+                self.0.ports.failed(slot.id(), why, Verdict::Restart);
                 self.keep(me, ward, slot).await;
             }
             Verdict::GiveUp => {
                 self.0.metrics.count(Counter::SlotsGivenUp);
                 self.0.log(&slot, || tracing::error!(why, "actor failed too often, given up"));
+                self.0.ports.failed(slot.id(), why, Verdict::GiveUp);
                 self.give_up(ward.reign, &slot);
             }
         }

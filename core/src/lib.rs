@@ -24,9 +24,11 @@ pub mod numbering;
 pub mod party;
 pub mod pii;
 pub mod ports;
+pub mod quality;
 pub mod restart;
 pub mod routing;
 pub mod time;
+pub mod trace;
 pub mod track;
 
 #[cfg(test)]

@@ -73,6 +73,9 @@ names! {
         SignInsFailed = "tandem_sign_ins_failed_total", "Sign-ins with wrong credentials.";
         SignInsLimited = "tandem_sign_ins_limited_total", "Sign-ins refused by a rate limit.";
         ClientsCut = "tandem_clients_cut_total", "Event streams cut because their reader was too slow.";
+        TracesKept = "tandem_call_traces_kept_total", "Stories of calls written to the database.";
+        TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
+        TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the derive makes public types of what it is given")]
 
 pub(crate) mod call;
+pub(crate) mod call_trace;
 pub(crate) mod cdr;
 pub(crate) mod device;
 pub(crate) mod leg;

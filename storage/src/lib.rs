@@ -36,6 +36,7 @@ mod relay;
 mod sessions;
 mod sign_in;
 mod time;
+mod traces;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
 pub use bus::{Bus, PublishedEvent};
@@ -53,3 +54,4 @@ pub use passwords::HashError;
 pub use recovery::RecoveryError;
 pub use sessions::{RefreshToken, SESSION_LIFE};
 pub use sign_in::SignInError;
+pub use traces::{PackError, PackedTrace};

@@ -5,6 +5,7 @@ mod m0002_calls;
 mod m0003_outbox;
 mod m0004_registrations;
 mod m0005_identity;
+mod m0006_call_traces;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0003_outbox::Migration),
             Box::new(m0004_registrations::Migration),
             Box::new(m0005_identity::Migration),
+            Box::new(m0006_call_traces::Migration),
         ]
     }
 }

@@ -11,6 +11,8 @@ use tandem_core::id::{CallId, LegId, TrackId};
 use tandem_core::leg::{Leg, LegEffect, LegInput, LegNews};
 use tandem_core::machine::{Exit, Refusal, Stamp};
 use tandem_core::metric::Counter;
+use tandem_core::restart::Verdict;
+use tandem_core::trace::{Entry, Part, Subject, What};
 use tandem_core::track::{Track, TrackEffect, TrackInput};
 use tracing::{Span, error_span};
 
@@ -54,6 +56,13 @@ impl Ports<Call> for Wires {
             leg.slot().notify(LegInput::HangUp(cause));
         }
         calls.door.release(id);
+        if let Ok(outside) = calls.outside() {
+            outside.trace.end(id);
+        }
+    }
+
+    fn failed(&self, id: CallId, why: &str, verdict: Verdict) {
+        self.note_failure(Subject::Call(id), Part::Call, why, verdict);
     }
 
     fn span(&self, id: CallId, call: &Call) -> Span {
@@ -100,6 +109,10 @@ impl Ports<Leg> for Wires {
         }
     }
 
+    fn failed(&self, id: LegId, why: &str, verdict: Verdict) {
+        self.note_failure(Subject::Leg(id), Part::Leg, why, verdict);
+    }
+
     fn span(&self, id: LegId, leg: &Leg) -> Span {
         error_span!("leg", call_id = %leg.call(), correlation_id = %leg.context().correlation_id, leg_id = %id)
     }
@@ -124,6 +137,11 @@ impl Ports<Track> for Wires {
         }
     }
 
+    fn failed(&self, id: TrackId, why: &str, verdict: Verdict) {
+        // A leg's track has its leg's number.
+        self.note_failure(Subject::Leg(LegId::from_uuid(id.uuid())), Part::Track, why, verdict);
+    }
+
     fn span(&self, id: TrackId, track: &Track) -> Span {
         let leg = self.calls().ok().and_then(|calls| calls.legs.find(track.leg()));
         let leg = leg.map_or_else(Span::none, |leg| self.span(track.leg(), &leg.slot().view(Leg::clone)));
@@ -134,6 +152,15 @@ impl Ports<Track> for Wires {
 impl Wires {
     fn calls(&self) -> Result<Arc<Calls>, Refusal> {
         self.0.upgrade().ok_or(Refusal::Gone)
+    }
+
+    /// For the story of the call.
+    fn note_failure(&self, about: Subject, actor: Part, why: &str, verdict: Verdict) {
+        let Ok(calls) = self.calls() else { return };
+        let what = What::Restarted { actor, why: why.to_owned(), is_given_up: verdict == Verdict::GiveUp };
+        if let Ok(outside) = calls.outside() {
+            outside.trace.note(about, Entry::new(calls.clock.now().wall, what));
+        }
     }
 }
 

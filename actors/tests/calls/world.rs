@@ -208,6 +208,7 @@ impl World {
             media: outside.clone(),
             ledger: outside.clone(),
             bus: outside.clone(),
+            trace: Arc::new(tandem_core::trace::Untraced),
             plan: outside.clone(),
         });
         let node = Node::start(calls.clone(), groups).await.unwrap();

@@ -24,6 +24,7 @@ use crate::operator::{NotReady, Operator};
 use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
+use crate::trace::Traces;
 use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
 
 /// What the endpoints need.
@@ -43,6 +44,8 @@ pub struct Api {
     pub sign_ins: Arc<SignIns>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
+    /// Why calls went as they did.
+    pub traces: Arc<dyn Traces>,
     /// Of those who sign in here.
     pub tenant: Tenant,
     /// Hosts that are ours in `sip:user@host`: names or addresses, without a port.

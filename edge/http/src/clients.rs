@@ -35,7 +35,8 @@ use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::metric::{Counter, Gauge, Metrics};
 use tandem_core::party::Address;
 use tandem_core::ports::{CallPort, ClientPort, Dial, EdgePort, Signal};
-use tandem_core::time::{Now, Timestamp};
+use tandem_core::time::{Now, Timestamp, WallTime};
+use tandem_core::trace::{self, Subject, TracePort, Way};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
@@ -64,6 +65,7 @@ pub struct Clients {
     pub(crate) node: NodeId,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    trace: Arc<dyn TracePort>,
     pub(crate) idempotency: Idempotency,
     /// What goes on although whoever asked for it is gone.
     pub(crate) tasks: TaskTracker,
@@ -81,7 +83,13 @@ pub struct Clients {
 impl Clients {
     /// Nobody is there yet.
     #[must_use]
-    pub fn new(calls: Arc<dyn CallPort>, node: NodeId, clock: Clock, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        calls: Arc<dyn CallPort>,
+        node: NodeId,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        trace: Arc<dyn TracePort>,
+    ) -> Arc<Self> {
         let mut boot = Uuid::new_v4().simple().to_string();
         boot.truncate(8);
         Arc::new(Self {
@@ -89,6 +97,7 @@ impl Clients {
             node,
             clock,
             metrics,
+            trace,
             idempotency: Idempotency::default(),
             tasks: TaskTracker::new(),
             users: DashMap::new(),
@@ -173,6 +182,18 @@ impl Clients {
     /// How to end a call; `None` when it is over, or not the user's.
     pub(crate) fn way_out(&self, key: &UserKey, call: CallId) -> Option<(LegId, LegInput)> {
         self.users.get(key)?.way_out(call)
+    }
+
+    /// For the story of a leg's call: what its client said or was told.
+    pub(crate) fn note(&self, leg: LegId, direction: Way, line: &str, sdp: Option<&str>) {
+        self.note_at(self.clock.now().wall, leg, direction, line, sdp);
+    }
+
+    /// The same, of a moment that is past.
+    pub(crate) fn note_at(&self, at: WallTime, leg: LegId, direction: Way, line: &str, sdp: Option<&str>) {
+        if self.trace.follows(leg) {
+            self.trace.note(Subject::Leg(leg), trace::Entry::of_api(at, direction, line, sdp));
+        }
     }
 
     /// Waits at most `limit` until there is something to be seen of the user.
@@ -273,6 +294,9 @@ impl Clients {
     }
 
     fn tell(&self, user: &mut User, now: Now, call: CallId, news: News) {
+        if let Some(call) = user.call(call).filter(|_| user.has_streams()) {
+            self.note(call.session_id, Way::Out, &format!("event {}", news.kind), call.sdp_offer.as_deref());
+        }
         let number = self.count.fetch_add(1, Relaxed).saturating_add(1);
         let cut = user.tell(now, call, news, number, self.cursor(number));
         self.metrics.add(Counter::ClientsCut, cut);

@@ -36,6 +36,7 @@ mod server;
 mod sign_in;
 mod stall;
 mod token;
+mod trace;
 mod user_call;
 
 pub use api::{Api, router};
@@ -45,4 +46,5 @@ pub use operator::{BreakRefused, NotReady, Operator};
 pub use server::serve;
 pub use sign_in::SignIns;
 pub use token::OperatorToken;
+pub use trace::{Traces, TracesUnavailable};
 pub use user_call::{Direction, UserCall};

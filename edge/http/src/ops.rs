@@ -18,11 +18,13 @@ use tokio::task::spawn_blocking;
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::problem::Problem;
+use crate::trace;
 
 /// Below `/api/v1/ops`.
 pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/calls", get(calls))
+        .route("/calls/{call_id}/trace", get(trace::trace))
         .route("/tree", get(tree))
         .route("/break", post(break_part))
         .fallback(|| async { Problem::NotFound })

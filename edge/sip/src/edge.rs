@@ -19,6 +19,7 @@ use tandem_core::metric::{Counter, Metrics};
 use tandem_core::party::TrunkName;
 use tandem_core::ports::{AccountPort, CallPort, EdgePort, Signal};
 use tandem_core::time::Now;
+use tandem_core::trace::{Subject, TracePort, Way};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -32,7 +33,7 @@ use crate::header::Name;
 use crate::inbox::{Inbox, Input, Unsent};
 use crate::message::{Malformed, Message};
 use crate::registrar::Registrar;
-use crate::shard::{Shard, malformed_answer, place_of_call_id, place_of_leg, turn_away};
+use crate::shard::{Shard, malformed_answer, place_of_call_id, place_of_leg, sip_entry, turn_away};
 use crate::shared::Shared;
 use crate::transport::tcp::{Connections, Receiver};
 use crate::transport::udp::UdpEnd;
@@ -56,6 +57,8 @@ pub struct Deps {
     pub registrar: Arc<Registrar>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where the messages of calls are noted.
+    pub trace: Arc<dyn TracePort>,
     /// The node's clock.
     pub clock: Clock,
     /// Whose calls come in.
@@ -96,7 +99,7 @@ impl Sip {
     /// A value is out of its range, or an address cannot be bound.
     pub fn new(config: SipConfig, deps: Deps) -> Result<Self, SetupError> {
         config.check()?;
-        let Deps { calls, accounts, registrar, metrics, clock, tenant, node } = deps;
+        let Deps { calls, accounts, registrar, metrics, trace, clock, tenant, node } = deps;
         let buffer = config.limits.receive_buffer;
         let udp: Vec<UdpEnd> = config.udp.iter().map(|it| UdpEnd::bind(*it, buffer)).collect::<io::Result<_>>()?;
         let tcp: Vec<TcpListener> = config.tcp.iter().map(|it| listen(*it)).collect::<io::Result<_>>()?;
@@ -115,6 +118,7 @@ impl Sip {
             calls,
             accounts,
             metrics,
+            trace,
             registrar,
             tenant,
             node,
@@ -239,12 +243,22 @@ impl Border {
 
     /// Sends. A request of ours that could not be sent fails at once.
     fn send(&self, inbox: &Inbox, transmit: &Transmit) {
+        self.note_sent(transmit);
         if !self.dispatch(transmit)
             && let (Some(key), Transport::Tcp) = (transmit.about, transmit.flow.transport)
         {
             // When there is no room, its transaction times out.
             let _ = inbox.push_message(Input::Unsent(Unsent(key)));
         }
+    }
+
+    /// For the story of the leg's call.
+    fn note_sent(&self, transmit: &Transmit) {
+        let trace = &self.shared.trace;
+        let Some(leg) = transmit.leg.filter(|leg| trace.follows(*leg)) else { return };
+        let at = (self.clock)().wall;
+        let entry = sip_entry(at, Way::Out, transmit.flow, &transmit.bytes, transmit.is_repeat);
+        trace.note(Subject::Leg(leg), entry);
     }
 
     fn dispatch(&self, transmit: &Transmit) -> bool {

@@ -38,6 +38,21 @@ pub(crate) struct Transmit {
     pub bytes: Bytes,
     /// The request of ours that fails when it cannot be sent.
     pub(crate) about: Option<ClientKey>,
+    /// The leg that it belongs to.
+    pub(crate) leg: Option<LegId>,
+    /// It was sent before.
+    pub(crate) is_repeat: bool,
+}
+
+impl Transmit {
+    /// The first time.
+    pub(crate) const fn new(flow: Flow, bytes: Bytes, leg: Option<LegId>) -> Self {
+        Self { flow, bytes, about: None, leg, is_repeat: false }
+    }
+
+    pub(crate) fn again(flow: Flow, bytes: Bytes, leg: Option<LegId>) -> Self {
+        Self { is_repeat: true, ..Self::new(flow, bytes, leg) }
+    }
 }
 
 /// Whose deadline an alarm is.
@@ -79,9 +94,9 @@ impl Exchanges {
             ServerMachine::Invite(machine, _) => machine.repeat(),
             ServerMachine::Other(machine) => Some(machine.repeat()),
         };
-        let flow = side.back;
+        let (flow, leg) = (side.back, side.leg);
         self.repeats += u64::from(again.is_some());
-        self.out.extend(again.map(|bytes| Transmit { flow, bytes, about: None }));
+        self.out.extend(again.map(|bytes| Transmit::again(flow, bytes, leg)));
         true
     }
 
@@ -103,7 +118,8 @@ impl Exchanges {
         let twin = owner.map(|_| twin(request));
         self.twins.extend(twin.iter().map(|twin| (twin.clone(), request.key.clone())));
         let machine = ServerMachine::Invite(machine, twin);
-        self.servers.insert(request.key.clone(), ServerSide { machine, back: request.back, owner });
+        let leg = owner.or_else(|| leg_of(request.to.tag()));
+        self.servers.insert(request.key.clone(), ServerSide { machine, back: request.back, owner, leg });
     }
 
     /// Answers an INVITE: `false` if it has its final answer already.
@@ -114,8 +130,8 @@ impl Exchanges {
         if !machine.respond(now, response.status().unwrap_or(500), &bytes) {
             return false;
         }
-        let (flow, deadline) = (side.back, machine.next_deadline());
-        self.out.push(Transmit { flow, bytes, about: None });
+        let (flow, leg, deadline) = (side.back, side.leg, machine.next_deadline());
+        self.out.push(Transmit::new(flow, bytes, leg));
         self.arm(deadline, Alarm::Server(key.clone()));
         true
     }
@@ -123,14 +139,15 @@ impl Exchanges {
     /// Answers a request that is no INVITE, finally, and absorbs its repeats from now on.
     pub(crate) fn answer(&mut self, now: Timestamp, request: &Request, response: &Message) {
         let bytes = response.to_bytes();
+        let leg = response.headers.to().ok().and_then(|to| leg_of(to.tag()));
         // On a stream no repeat can come.
         if request.flow.transport == Transport::Udp {
             let machine = Server::new(now, bytes.clone());
             self.arm(Some(machine.next_deadline()), Alarm::Server(request.key.clone()));
-            let side = ServerSide { machine: ServerMachine::Other(machine), back: request.back, owner: None };
+            let side = ServerSide { machine: ServerMachine::Other(machine), back: request.back, owner: None, leg };
             self.servers.insert(request.key.clone(), side);
         }
-        self.out.push(Transmit { flow: request.back, bytes, about: None });
+        self.out.push(Transmit::new(request.back, bytes, leg));
     }
 
     /// The leg behind the INVITE with this key, and whether that still waits for its final answer.
@@ -142,9 +159,26 @@ impl Exchanges {
         }
     }
 
-    /// Sends without any transaction: ACKs, repeats, and answers that are not worth a memory.
+    /// Sends without any transaction: answers that are not worth a memory.
     pub(crate) fn send(&mut self, flow: Flow, bytes: Bytes) {
-        self.out.push(Transmit { flow, bytes, about: None });
+        self.out.push(Transmit::new(flow, bytes, None));
+    }
+
+    /// Sends an acceptance of a leg again, which is not its transaction's to do.
+    pub(crate) fn send_again(&mut self, flow: Flow, bytes: Bytes, leg: LegId) {
+        self.out.push(Transmit::again(flow, bytes, Some(leg)));
+    }
+
+    /// The leg behind a request that came before, or that this one cancels.
+    pub(crate) fn leg_behind(&self, request: &Request) -> Option<LegId> {
+        let cancelled = || self.servers.get(&request.cancelled_key()?);
+        let side = self.servers.get(&request.key);
+        side.or_else(|| if request.method == Method::Cancel { cancelled() } else { None })?.leg
+    }
+
+    /// Whether a request came before.
+    pub(crate) fn has_seen(&self, request: &Request) -> bool {
+        request.method != Method::Ack && self.servers.contains_key(&request.key)
     }
 
     /// Sends a request with a new transaction. `message` has no Via yet.
@@ -176,10 +210,11 @@ impl Exchanges {
         } else {
             ClientMachine::Other(Client::new(now, bytes.clone(), is_stream))
         };
-        let side = ClientSide { machine, flow, owner };
+        let leg = owner.or_else(|| message.headers.from().ok().and_then(|from| leg_of(from.tag())));
+        let side = ClientSide { machine, flow, owner, leg };
         self.arm(side.next_deadline(), Alarm::Client(key));
         self.clients.insert(key, side);
-        self.out.push(Transmit { flow, bytes, about: Some(key) });
+        self.out.push(Transmit { about: Some(key), ..Transmit::new(flow, bytes, leg) });
     }
 
     /// A response came: whose it is, if it is news. `None` also for what belongs to nothing.
@@ -198,7 +233,7 @@ impl Exchanges {
                 let to = response.headers.to().ok()?;
                 let acked = answers.acks.iter().find(|(tag, ..)| Some(tag.as_ref()) == to.tag());
                 if let (200..300, Some((_, flow, ack))) = (status, acked) {
-                    self.out.push(Transmit { flow: *flow, bytes: ack.clone(), about: None });
+                    self.out.push(Transmit::again(*flow, ack.clone(), side.leg));
                     self.repeats += 1;
                     return None;
                 }
@@ -209,7 +244,7 @@ impl Exchanges {
             }
             ClientMachine::Other(machine) => machine.hear(now, status),
         };
-        let (flow, owner, deadline) = (side.flow, side.owner, side.next_deadline());
+        let (flow, owner, leg, deadline) = (side.flow, side.owner, side.leg, side.next_deadline());
         // Else the far end could pile alarms up.
         self.arm(deadline.filter(|it| Some(*it) != before), Alarm::Client(key));
         let (bytes, is_news) = match heard {
@@ -217,17 +252,19 @@ impl Exchanges {
             Heard::Refused(ack) => (Some(ack), true),
             Heard::Repeat(again) => (again, false),
         };
-        self.out.extend(bytes.map(|bytes| Transmit { flow, bytes, about: None }));
+        let transmit = |bytes| Transmit { is_repeat: !is_news, ..Transmit::new(flow, bytes, leg) };
+        self.out.extend(bytes.map(transmit));
         is_news.then_some(owner)
     }
 
     /// Acknowledges an acceptance of our INVITE, now and whenever it comes again.
     pub(crate) fn acknowledged(&mut self, key: ClientKey, tag: Bytes, flow: Flow, ack: Bytes) {
         let side = self.clients.get_mut(&key);
+        let leg = side.as_ref().and_then(|side| side.leg);
         if let Some(ClientSide { machine: ClientMachine::Invite(_, answers), .. }) = side {
             answers.acks.push((tag, flow, ack.clone()));
         }
-        self.out.push(Transmit { flow, bytes: ack, about: None });
+        self.out.push(Transmit::new(flow, ack, leg));
     }
 
     /// Whether a response of that key would belong to anything.
@@ -244,6 +281,11 @@ impl Exchanges {
     /// Gives a request of ours up. Whose it was.
     pub(crate) fn abandon(&mut self, key: ClientKey) -> Option<LegId> {
         self.clients.remove(&key)?.owner
+    }
+
+    /// The leg that a request of ours belongs to, whoever cares for what becomes of it.
+    pub(crate) fn leg_of_request(&self, key: ClientKey) -> Option<LegId> {
+        self.clients.get(&key)?.leg
     }
 
     /// Whose a request of ours is.
@@ -294,11 +336,11 @@ impl Exchanges {
             ServerMachine::Invite(machine, _) => (machine.tick(now), machine.next_deadline()),
             ServerMachine::Other(machine) => (machine.tick(now), Some(machine.next_deadline())),
         };
-        let flow = side.back;
+        let (flow, leg) = (side.back, side.leg);
         match due {
             Due::Ended | Due::TimedOut => self.forget(&key),
             Due::Resend(bytes) => {
-                self.resend(flow, bytes, None);
+                self.resend(Transmit::again(flow, bytes, leg));
                 self.arm(next, Alarm::Server(key));
             }
             // An early alarm of a deadline that moved on: the one for the new deadline is there already.
@@ -312,7 +354,7 @@ impl Exchanges {
             ClientMachine::Invite(machine, _) => machine.tick(now),
             ClientMachine::Other(machine) => machine.tick(now),
         };
-        let (flow, owner, next) = (side.flow, side.owner, side.next_deadline());
+        let (flow, owner, leg, next) = (side.flow, side.owner, side.leg, side.next_deadline());
         match due {
             Due::Ended => drop(self.clients.remove(&key)),
             Due::TimedOut => {
@@ -320,7 +362,7 @@ impl Exchanges {
                 return owner.map(|leg| Rung::TimedOut(leg, key));
             }
             Due::Resend(bytes) => {
-                self.resend(flow, bytes, Some(key));
+                self.resend(Transmit { about: Some(key), ..Transmit::again(flow, bytes, leg) });
                 self.arm(next, Alarm::Client(key));
             }
             Due::Nothing => {}
@@ -328,9 +370,9 @@ impl Exchanges {
         None
     }
 
-    fn resend(&mut self, flow: Flow, bytes: Bytes, about: Option<ClientKey>) {
+    fn resend(&mut self, transmit: Transmit) {
         self.repeats += 1;
-        self.out.push(Transmit { flow, bytes, about });
+        self.out.push(transmit);
     }
 
     /// Sets an alarm.
@@ -369,6 +411,11 @@ impl Exchanges {
     pub(crate) fn len(&self) -> usize {
         self.servers.len() + self.clients.len()
     }
+}
+
+/// The leg whose tag of ours this is.
+fn leg_of(tag: Option<&[u8]>) -> Option<LegId> {
+    compose::leg_of(tag?)
 }
 
 /// Nothing is due.

@@ -27,7 +27,8 @@ use tandem_core::location::{Flow, Transport};
 use tandem_core::machine::Stamp;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::{Dial, Signal};
-use tandem_core::time::{Now, Timestamp};
+use tandem_core::time::{Now, Timestamp, WallTime};
+use tandem_core::trace::{Entry, Subject, Way, What, Wire};
 
 use crate::agent::{Agent, Desk, Peer, decline_acceptance};
 use crate::compose;
@@ -149,6 +150,13 @@ impl Shard {
         }
     }
 
+    /// For the story of the leg's call.
+    fn note_received(&self, now: Now, leg: Option<LegId>, flow: Flow, message: &Message, is_repeat: bool) {
+        let Some(leg) = leg.filter(|leg| self.shared.trace.follows(*leg)) else { return };
+        let entry = sip_entry(now.wall, Way::In, flow, &message.to_bytes(), is_repeat);
+        self.shared.trace.note(Subject::Leg(leg), entry);
+    }
+
     fn leg_of(&self, message: &Message) -> Option<LegId> {
         let tags = [message.headers.to(), message.headers.from()];
         let legs = tags.iter().flatten().filter_map(|it| compose::leg_of(it.tag()?));
@@ -161,8 +169,10 @@ impl Shard {
         let Some(key) = key else { return self.shared.metrics.count(Counter::SipUnmatched) };
         self.in_hand.client = Some(key);
         self.drill(response);
-        let Some(owner) = self.exchanges.hear(now.mono, key, response) else { return };
-        let Some(leg) = owner else { return };
+        let behind = self.exchanges.leg_of_request(key);
+        let heard = self.exchanges.hear(now.mono, key, response);
+        self.note_received(now, behind, flow, response, heard.is_none());
+        let Some(Some(leg)) = heard else { return };
         if self.agents.contains_key(&leg) {
             let outcome = Outcome::Response(response.clone());
             self.with_agent(now, leg, |agent, desk| agent.outcome(desk, key, outcome));
@@ -262,6 +272,7 @@ impl Shard {
     fn end(&mut self, now: Now, leg: LegId, heard: Option<ClientKey>) {
         let Some(mut agent) = self.agents.remove(&leg) else { return };
         tracing::error!(leg_id = %leg, "signalling of a leg broke; it ends");
+        self.shared.trace.note(Subject::Leg(leg), Entry::new(now.wall, What::Broke));
         let is_first = !agent.is_broken();
         let cause = Cause::SignallingLost;
         let good_bye = || agent.break_off(&mut self.desk(now), cause, heard);
@@ -285,6 +296,12 @@ impl Shard {
     }
 }
 
+/// A message for the story of its call.
+pub(crate) fn sip_entry(at: WallTime, direction: Way, flow: Flow, bytes: &[u8], is_repeat: bool) -> Entry {
+    let (peer, text) = (Some(flow.remote.into()), Wire::of_sip(bytes));
+    Entry::new(at, What::Message { direction, peer, is_repeat, text })
+}
+
 /// The answer to what is no proper message, if anybody waits for that. Nothing is remembered of it.
 pub(crate) fn malformed_answer(flow: Flow, malformed: &Malformed) -> Option<Transmit> {
     let mut response = malformed.response()?;
@@ -294,7 +311,7 @@ pub(crate) fn malformed_answer(flow: Flow, malformed: &Malformed) -> Option<Tran
         response.headers.push(Name::Allow, compose::ALLOW);
     }
     response.headers.tag_to("none");
-    Some(Transmit { flow: back, bytes: response.to_bytes(), about: None })
+    Some(Transmit::new(back, response.to_bytes(), None))
 }
 
 /// Answers at the door of a shard that has no room, without any state: 503 to an INVITE, silence to all else.
@@ -308,7 +325,7 @@ pub(crate) fn turn_away(shared: &Shared, flow: Flow, datagram: &Bytes) -> Option
     response.headers.stamp_via(flow.remote);
     response.headers.tag_to("none");
     response.headers.push(Name::RetryAfter, shared.config.limits.retry_after_s.to_string());
-    Some(Transmit { flow: back, bytes: response.to_bytes(), about: None })
+    Some(Transmit::new(back, response.to_bytes(), None))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tandem_core::id::{NodeId, Tenant};
 use tandem_core::metric::Metrics;
 use tandem_core::party::TrunkName;
 use tandem_core::ports::{AccountPort, CallPort};
+use tandem_core::trace::TracePort;
 
 use crate::addresses::Addresses;
 use crate::compose::Via;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Arc<dyn CallPort>,
     pub(crate) accounts: Arc<dyn AccountPort>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trace: Arc<dyn TracePort>,
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) digest: Mutex<Digest>,
     /// New calls are refused.

@@ -95,6 +95,7 @@ impl World {
             calls: switch.clone(),
             accounts: Arc::new(People(Accounts::new(users.iter().map(|it| account(it))))),
             metrics,
+            trace: Arc::new(tandem_core::trace::Untraced),
             registrar: Arc::new(registrar),
             tenant: Tenant::default_tenant(),
             node: NodeId::from_uuid(Uuid::from_u128(1)),

@@ -13,6 +13,7 @@ use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescr
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::pii::Pii;
 use tandem_core::ports::{CallPort, MediaPort};
+use tandem_core::trace::{TracePort, Untraced};
 use tandem_engine::peer::{Identity, Kept, PeerError};
 
 use crate::black_box::{BlackBox, Carriage};
@@ -38,6 +39,7 @@ pub struct Pool {
     pub(crate) config: Config,
     pub(crate) calls: Arc<dyn CallPort>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trace: Arc<dyn TracePort>,
     pub(crate) clock: Clock,
     pub(crate) seats: Vec<Seat>,
     /// One per worker.
@@ -87,6 +89,7 @@ impl Pool {
         Ok(Self {
             calls,
             metrics,
+            trace: Arc::new(Untraced),
             clock: Clock::start(),
             seats: (0..workers).map(|_| Seat::new(config.queue)).collect(),
             shared_ports,
@@ -97,6 +100,12 @@ impl Pool {
             is_stopped: AtomicBool::new(false),
             config,
         })
+    }
+
+    /// Notes there what becomes of the media of a call. Nowhere unless told.
+    #[must_use]
+    pub fn traced(self, trace: Arc<dyn TracePort>) -> Self {
+        Self { trace, ..self }
     }
 
     /// How many threads are wanted.

@@ -17,8 +17,17 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Nobody there, no answer in time, a refusal, or no JSON.
 pub(crate) async fn get(bind: SocketAddr, token: &str, path: &str) -> Result<Value> {
+    find(bind, token, path).await?.with_context(|| format!("the node has no {path}"))
+}
+
+/// The same; `None` when there is nothing.
+///
+/// # Errors
+/// Nobody there, no answer in time, another refusal, or no JSON.
+pub(crate) async fn find(bind: SocketAddr, token: &str, path: &str) -> Result<Option<Value>> {
     match exchange(bind, &head("GET", path, token), "").await? {
-        (200, body) => Ok(serde_json::from_str(&body)?),
+        (200, body) => Ok(Some(serde_json::from_str(&body)?)),
+        (404, _) => Ok(None),
         (status, body) => bail!("the node refused with {status}: {body}"),
     }
 }

@@ -12,6 +12,7 @@ use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
+use crate::why::{Form, why};
 use crate::{breaking, history, serve, tree, users};
 
 /// A SIP node whose calls survive its crashes.
@@ -58,6 +59,17 @@ enum Command {
         /// How.
         #[arg(long)]
         how: Way,
+    },
+    /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
+    Why {
+        /// Which, as `tandem calls` shows it.
+        call_id: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Every note, with the texts of all messages.
+        #[arg(long, conflicts_with = "json")]
+        full: bool,
     },
 }
 
@@ -131,6 +143,16 @@ impl Cli {
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
             Command::Tree { json } => tree::show(&runtime()?, &load()?, json),
             Command::Break { id, how } => say(&runtime()?.block_on(breaking::part(&load()?, &id, how.into()))?),
+            Command::Why { call_id, json, full } => {
+                let form = if json {
+                    Form::Json
+                } else if full {
+                    Form::Full
+                } else {
+                    Form::Screen
+                };
+                say(&runtime()?.block_on(why(&load()?, &call_id, form))?)
+            }
             Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
         }
     }

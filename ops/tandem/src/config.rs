@@ -1,6 +1,7 @@
 //! Everything that an operator may decide, from one file and the environment.
 
 mod reference;
+mod trace;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -13,6 +14,7 @@ use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use reference::reference;
+pub(crate) use trace::{Keep, TraceConfig};
 
 /// Read when no file is named and this one exists.
 const DEFAULT_FILE: &str = "tandem.toml";
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) calls: tandem_actors::Config,
     pub(crate) storage: tandem_storage::Config,
     pub(crate) voip: VoipConfig,
+    pub(crate) trace: TraceConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -154,6 +157,7 @@ impl Config {
         ensure!(self.http.connections > 0, "http.connections: at least 1");
         self.storage.check().context("storage")?;
         self.media.check()?;
+        self.trace.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -231,6 +235,8 @@ mod tests {
             ("[node]\nhome_country = \"xx\"\n", "node.home_country"),
             ("[media]\nworkers = 1000\n", "media.workers"),
             ("[storage]\nbatch = 0\n", "storage: batch"),
+            ("[trace]\nretention = \"1s\"\n", "trace.retention"),
+            ("[trace]\nkeep = \"some\"\n", "trace.keep"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

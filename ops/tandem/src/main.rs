@@ -16,9 +16,12 @@ mod services;
 mod table;
 mod telemetry;
 mod token;
+mod tracer;
+mod traces;
 mod tree;
 mod user_calls;
 mod users;
+mod why;
 mod witness;
 
 use std::process::ExitCode;

@@ -33,8 +33,11 @@ use crate::operator::{MEDIA, NodeOperator};
 use crate::plan::LivePlan;
 use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
+    TraceKeeper,
 };
 use crate::token::operator_token;
+use crate::tracer::{ReportedMedia, Tracer};
+use crate::traces::NodeTraces;
 use crate::user_calls::StoredCalls;
 use crate::witness::Witness;
 use crate::{limits, telemetry, users};
@@ -108,7 +111,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let registrar = Registrar::new(config.sip.registration.clone(), ledger.clone(), metrics.clone());
     let registrar = Arc::new(registrar);
     registrar.restore(storage.load_bindings().await?);
-    let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone());
+    let tracer = Arc::new(Tracer::new(config.trace.memory_bytes, clock.clone(), metrics.clone()));
+    let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone(), tracer.clone());
     let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));
     let sip_clock = clock.clone();
     let deps = Deps {
@@ -116,20 +120,24 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         accounts: accounts.clone(),
         registrar,
         metrics: metrics.clone(),
+        trace: tracer.clone(),
         clock: Arc::new(move || sip_clock.now()),
         tenant: Tenant::default_tenant(),
         node,
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
-    let pool = Arc::new(Pool::new(config.media.clone(), calls.clone(), metrics.clone())?);
+    let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
+    let pool = Arc::new(pool);
+    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone() });
     let mock = (config.voip.provider == Provider::Mock).then(|| Mock::new(calls.clone()));
     let provider = mock.clone().map(|mock| mock as Arc<dyn VoipProvider>);
     calls.connect(Outside {
         edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),
-        media: pool.clone(),
-        ledger: Arc::new(Witness { ledger: ledger.clone(), clients: clients.clone() }),
+        media: media.clone(),
+        ledger: Arc::new(Witness { ledger: ledger.clone(), clients: clients.clone(), tracer: tracer.clone() }),
         bus: bus.clone(),
         plan: plan.clone(),
+        trace: tracer.clone(),
     });
 
     let tokens = Arc::new(Tokens::new(signing_keys(&storage).await?)?);
@@ -137,6 +145,14 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let stored = Arc::new(StoredAccounts::new(storage.clone()));
     let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
     let history = Arc::new(StoredCalls(storage.clone()));
+    let traces = NodeTraces { tracer: tracer.clone(), media, storage: storage.clone(), clock: clock.clone() };
+    let trace_keeper = TraceKeeper {
+        tracer,
+        storage: storage.clone(),
+        config: config.trace.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
@@ -150,6 +166,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clients,
         sign_ins,
         history,
+        traces: Arc::new(traces),
         tenant: Tenant::default_tenant(),
         domains: domains(config).into(),
         ring_timeout: config.sip.ring_timeout,
@@ -164,7 +181,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)),
+        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

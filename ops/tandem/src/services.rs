@@ -6,6 +6,7 @@ mod ledger;
 mod provider;
 mod sessions;
 mod sip;
+mod traces;
 mod worker;
 
 pub(crate) use accounts::AccountLoader;
@@ -14,4 +15,5 @@ pub(crate) use ledger::{DiskWatch, LedgerWriter, Relay};
 pub(crate) use provider::MockProvider;
 pub(crate) use sessions::SessionKeeper;
 pub(crate) use sip::SipLoop;
+pub(crate) use traces::TraceKeeper;
 pub(crate) use worker::MediaWorker;

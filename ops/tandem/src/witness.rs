@@ -1,4 +1,5 @@
-//! Facts for the clients: each as soon as the journal has it, in the order and under the ids that the bus has them.
+//! Facts for the clients and for the stories of calls: each as soon as the journal has it, in the order and under the ids
+//! that the bus has them.
 
 use std::sync::Arc;
 
@@ -7,15 +8,19 @@ use tandem_core::location::BindingChange;
 use tandem_core::ports::LedgerPort;
 use tandem_http::Clients;
 
-/// A ledger whose facts the clients hear of.
+use crate::tracer::Tracer;
+
+/// A ledger whose facts others hear of.
 pub(crate) struct Witness {
     pub(crate) ledger: Arc<dyn LedgerPort>,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) tracer: Arc<Tracer>,
 }
 
 impl LedgerPort for Witness {
     fn commit(&self, fact: &Fact) {
         self.ledger.commit(fact);
+        self.tracer.hear(fact);
         self.clients.hear(fact);
     }
 

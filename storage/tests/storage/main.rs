@@ -11,3 +11,5 @@ mod recovery;
 mod rows;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod traces;

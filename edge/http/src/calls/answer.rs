@@ -8,6 +8,7 @@ use tandem_core::id::{CallId, LegId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
 use tandem_core::metric::Counter;
+use tandem_core::trace::Way;
 use tandem_sdp::parse_peer_answer;
 use tracing::{debug, error};
 use utoipa::ToSchema;
@@ -60,10 +61,12 @@ pub(crate) async fn answer(
         Err(Problem::CallNotFound) => return Err(not_claimed(api, &principal, call).await),
         claim => claim?,
     };
+    api.clients.note(claim.leg, Way::In, "POST answer", Some(&request.sdp_answer));
     let told = tell(api, &claim, &request.sdp_answer);
     api.clients.claimed(&principal.key(), claim.leg, told.is_ok());
     if let Err(problem) = told {
         debug!(call_id = %call, leg_id = %claim.leg, %problem, "answer not taken");
+        api.clients.note(claim.leg, Way::Out, &format!("{} {problem}", problem.status().as_u16()), None);
         return Err(problem);
     }
     debug!(call_id = %call, leg_id = %claim.leg, "answer taken");

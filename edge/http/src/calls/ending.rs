@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tandem_core::id::CallId;
 use tandem_core::machine::Refusal;
+use tandem_core::trace::Way;
 use tracing::{error, info};
 use utoipa::ToSchema;
 
@@ -91,8 +92,12 @@ async fn end(api: &Api, principal: &Principal, call: UserCall, declines: bool) -
     info!(%call_id, %correlation_id, user_id = %principal.user_id, "call terminated");
     // Another client may answer at the same moment: what a ringing leg was told then means nothing to it, and it is told
     // what a talking one understands.
-    for _ in 0..TRIES {
+    let asked = if declines { "POST reject" } else { "POST terminate" };
+    for nth in 0..TRIES {
         if let Some((leg, input)) = api.clients.way_out(&principal.key(), call_id) {
+            if nth == 0 {
+                api.clients.note(leg, Way::In, asked, None);
+            }
             // A leg that is gone has ended; what came of it is told in a moment.
             if let Err(refusal @ (Refusal::Full | Refusal::Crashed)) = api.clients.calls.tell_leg(leg, input) {
                 error!(%call_id, %correlation_id, leg_id = %leg, ?refusal, "leg does not end");

@@ -15,6 +15,7 @@ use tandem_core::metric::Counter;
 use tandem_core::party::{Identity, Number, Party};
 use tandem_core::pii::Pii;
 use tandem_core::ports::EdgePort;
+use tandem_core::trace::Way;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -90,6 +91,7 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
     let (call, leg) = (CallId::from_uuid(Uuid::now_v7()), LegId::from_uuid(Uuid::now_v7()));
     let correlation_id = CorrelationId::from_uuid(Uuid::new_v4());
     let started_at = api.clients.clock.now().wall;
+    let asked = format!("POST initiate {}", dialled.reveal());
     let proposed = api.clients.begin(&principal.key(), call, leg)?;
     let context = Context { tenant: principal.tenant.clone(), correlation_id, node: api.clients.node };
     let new = NewCall {
@@ -103,7 +105,11 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
         ring_timeout: api.ring_timeout,
     };
     let offer = match api.clients.calls.open_call(new) {
-        Ok(()) => offer(api, leg, proposed).await,
+        Ok(()) => {
+            // By now the call may have begun, which is what it asked for.
+            api.clients.note_at(started_at, leg, Way::In, &asked, None);
+            offer(api, leg, proposed).await
+        }
         Err(cause) => {
             api.clients.release(leg);
             Err(cause)
@@ -111,6 +117,7 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
     };
     match offer {
         Ok(sdp_offer) => {
+            api.clients.note(leg, Way::Out, "200 our offer", Some(&sdp_offer));
             info!(call_id = %call, %correlation_id, leg_id = %leg, user_id = %principal.user_id, "call initiated");
             api.metrics.count(Counter::ApiCallsInitiated);
             let (call_id, session_id, start_time) = (call.to_string(), leg.to_string(), time(started_at));
@@ -120,6 +127,7 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
             api.metrics.count(Counter::ApiCallsFailed);
             let problem = refusal(cause);
             let cause = cause.name();
+            api.clients.note(leg, Way::Out, &format!("{} {cause}", problem.status().as_u16()), None);
             match problem {
                 Problem::InitiationFailed if is_load(cause) => {
                     warn!(call_id = %call, %correlation_id, cause, "call not initiated");

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tandem_core::id::CallId;
 use tandem_http::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::log::Log;
-use crate::world::World;
+use crate::world::{World, told};
 
 const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
 
@@ -67,6 +69,25 @@ async fn without_the_token_the_operator_s_endpoints_are_closed() {
         assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["error"], "unauthorized");
     }
     assert_eq!(server.get("/api/v1/ops/calls", TOKEN).await, (200, String::from("[]")));
+}
+
+#[tokio::test]
+async fn the_story_of_a_call_is_told_to_the_operator_and_to_nobody_else() {
+    let server = start(false, Config::default());
+    let (call, unread) = (told().call_id, CallId::from_uuid(Uuid::nil()));
+    let unknown = call.to_string().replace('0', "1");
+    for (call, headers, status, error) in [
+        (call.to_string(), "", 401, "unauthorized"),
+        (unknown, TOKEN, 404, "call_not_found"),
+        (String::from("1001"), TOKEN, 404, "call_not_found"),
+        (unread.to_string(), TOKEN, 503, "unavailable"),
+    ] {
+        let (seen, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), headers).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((seen, body["error"].as_str()), (status, Some(error)), "{call}");
+    }
+    let (status, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), TOKEN).await;
+    assert_eq!((status, serde_json::from_str(&body).ok()), (200, Some(told())), "{body}");
 }
 
 #[tokio::test]

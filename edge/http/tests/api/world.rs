@@ -15,13 +15,15 @@ use tandem_actors::Clock;
 use tandem_actors::calls::CallView;
 use tandem_actors::drill::How;
 use tandem_actors::tree::{Kind, PartView};
-use tandem_core::id::{CallId, DeviceId, NodeId, Tenant, UserId};
+use tandem_core::id::{CallId, CorrelationId, DeviceId, NodeId, Tenant, UserId};
 use tandem_core::metric::{Counter, Metrics};
+use tandem_core::time::WallTime;
+use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
 use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
 use tandem_http::{
-    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns,
-    UserCall, serve,
+    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns, Traces,
+    TracesUnavailable, UserCall, serve,
 };
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -59,7 +61,7 @@ impl World {
         let (metrics, clock, player) = (Arc::new(Metrics::default()), Clock::start(), Arc::new(Player::default()));
         metrics.count(Counter::CallsStarted);
         let node = NodeId::from_uuid(Uuid::from_u128(1));
-        let clients = Clients::new(player.clone(), node, clock.clone(), metrics.clone());
+        let clients = Clients::new(player.clone(), node, clock.clone(), metrics.clone(), Arc::new(Untraced));
         player.join(clients.clone());
         let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
@@ -72,6 +74,7 @@ impl World {
             clients,
             sign_ins: Arc::new(sign_ins),
             history: history.clone(),
+            traces: Arc::new(Told),
             tenant: Tenant::default_tenant(),
             domains: Arc::from([String::from("tandem.example")]),
             ring_timeout: tandem_core::leg::RING_TIMEOUT,
@@ -258,5 +261,24 @@ impl Operator for Node {
             ("worker.0", How::Kill) => Err(BreakRefused::Unsupported),
             _ => Err(BreakRefused::Unknown),
         }
+    }
+}
+
+/// One call whose story is known, and one that cannot be asked for.
+pub(crate) struct Told;
+
+/// The call that has a story.
+pub(crate) fn told() -> Story {
+    let at = WallTime(1_700_000_000_000_000);
+    let (call_id, correlation_id) =
+        (CallId::from_uuid(Uuid::from_u128(77)), CorrelationId::from_uuid(Uuid::from_u128(7)));
+    let entries = vec![Entry::of_api(at, Way::In, "POST initiate 102", None)];
+    Story { call_id, tenant: Tenant::default_tenant(), correlation_id, is_over: true, dropped: 0, entries }
+}
+
+impl Traces for Told {
+    fn story(&self, call: CallId) -> BoxFuture<'_, Result<Option<Story>, TracesUnavailable>> {
+        let story = if call.uuid().is_nil() { Err(TracesUnavailable) } else { Ok(Some(told())) };
+        async move { story.map(|story| story.filter(|story| story.call_id == call)) }.boxed()
     }
 }

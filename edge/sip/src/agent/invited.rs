@@ -55,6 +55,11 @@ impl Agent {
         Self::new(leg, context, peer, State::Invited(Box::new(invited)))
     }
 
+    /// The INVITE of a caller that waits for our answer.
+    pub(crate) fn invite(&self) -> Option<&Request> {
+        if let State::Invited(it) = &self.state { Some(&it.invite) } else { None }
+    }
+
     pub(super) fn ring(&mut self, desk: &mut Desk<'_>) {
         if let State::Invited(it) = &self.state {
             let response = self.response(desk, it, 180);

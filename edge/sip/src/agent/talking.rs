@@ -132,7 +132,7 @@ impl Agent {
         match acceptance.tick(desk.now.mono) {
             Due::Resend(response) => {
                 let deadline = Some(acceptance.next_deadline());
-                desk.exchanges.send(*flow, response);
+                desk.exchanges.send_again(*flow, response, self.leg);
                 desk.shared.metrics.count(Counter::SipRetransmissions);
                 desk.exchanges.arm(deadline, Alarm::Agent(self.leg));
             }

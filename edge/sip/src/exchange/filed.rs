@@ -18,6 +18,8 @@ pub(super) struct ServerSide {
     pub(super) machine: ServerMachine,
     pub(super) back: Flow,
     pub(super) owner: Option<LegId>,
+    /// The leg that it belongs to, whoever cares for it.
+    pub(super) leg: Option<LegId>,
 }
 
 pub(super) enum ServerMachine {
@@ -30,6 +32,8 @@ pub(super) struct ClientSide {
     pub(super) machine: ClientMachine,
     pub(super) flow: Flow,
     pub(super) owner: Option<LegId>,
+    /// The leg that it belongs to, whoever cares for it.
+    pub(super) leg: Option<LegId>,
 }
 
 pub(super) enum ClientMachine {

@@ -41,6 +41,8 @@ impl Shard {
             return self.shared.metrics.count(Counter::SipMalformed);
         };
         self.in_hand.server = Some(request.key.clone());
+        let leg = request.to_tag().and_then(compose::leg_of).or_else(|| self.exchanges.leg_behind(&request));
+        self.note_received(now, leg, flow, &request.message, self.exchanges.has_seen(&request));
         match request.method {
             Method::Ack => self.ack(now, &request),
             _ if self.exchanges.absorb(&request) => {}
@@ -205,8 +207,12 @@ impl Shard {
         self.in_hand.leg = Some(leg);
         let invited = Invited::new(&mut self.desk(now), request, dialog, offer);
         self.agents.insert(leg, Agent::of_caller(leg, context, peer, invited));
-        if let Err(cause) = self.shared.calls.open_call(new) {
-            self.turn_back(now, leg, cause);
+        match self.shared.calls.open_call(new) {
+            Ok(()) => {
+                let invite = self.agents.get(&leg).and_then(Agent::invite);
+                invite.into_iter().for_each(|it| self.note_received(now, Some(leg), it.flow, &it.message, false));
+            }
+            Err(cause) => self.turn_back(now, leg, cause),
         }
     }
 

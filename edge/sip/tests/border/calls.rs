@@ -105,3 +105,40 @@ async fn datagrams_of_one_call_are_handled_in_order() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_of_a_call_is_noted_with_its_leg_and_a_repeat_as_one() {
+    let node = Node::start(|config| config.trunk = vec![trunk("127.0.0.0/8")]);
+    let (at_a, at_b) = (node.network.at(2, 5060), node.network.at(3, 5060));
+    *node.switch.callee.lock() = Some(at_b);
+    let (a, b) = (Phone::at(at_a).await, Phone::at(at_b).await);
+    let invite = request("INVITE", node.us, at_a, 1, "", &sdp(at_a.ip()));
+    a.send(node.us, &invite).await;
+    let ours = b.get().await;
+    a.send(node.us, &invite).await;
+    // The answer to the first INVITE, and to the repeat.
+    for _ in 0..2 {
+        assert!(a.get_within(Duration::from_secs(5)).await.unwrap().starts_with("SIP/2.0 100"));
+    }
+    b.send(node.us, &response(&ours, "180 Ringing", at_b, "")).await;
+    assert!(a.get().await.starts_with("SIP/2.0 180"));
+    a.send(node.us, &request("CANCEL", node.us, at_a, 1, "", "").replace("z9hG4bKCANCEL1", "z9hG4bKINVITE1")).await;
+    assert!(b.get().await.starts_with("CANCEL"));
+    for status in ["200", "487"] {
+        assert!(a.get().await.starts_with(&format!("SIP/2.0 {status}")));
+    }
+    let lines = node.notes.lines();
+    let of = |leg: &str| lines.iter().filter_map(|it| it.strip_prefix(leg)).collect::<Vec<_>>();
+    let caller = [
+        "> INVITE",
+        "< 100 Trying",
+        "> again INVITE",
+        "< again 100 Trying",
+        "< 180 Ringing",
+        "> CANCEL",
+        "< 200 OK (CANCEL)",
+        "< 487 Request Terminated",
+    ];
+    assert_eq!(of("0 "), caller, "{lines:#?}");
+    assert_eq!(of("1 "), ["< INVITE", "> 180 Ringing", "< CANCEL"], "{lines:#?}");
+}

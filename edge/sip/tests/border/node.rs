@@ -20,6 +20,7 @@ use tandem_core::metric::Metrics;
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{AccountPort, CallPort, Dial, EdgePort, LedgerPort, Signal};
 use tandem_core::time::{Now, Timestamp, WallTime};
+use tandem_core::trace::{Entry, Subject, TracePort, Way, What};
 use tandem_sip::config::TrunkConfig;
 use tandem_sip::{Deps, Registrar, Sip, SipConfig};
 use tokio::net::UdpSocket;
@@ -53,6 +54,7 @@ pub(crate) struct Node {
     pub(crate) sip: Sip,
     pub(crate) switch: Arc<Switch>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) notes: Arc<Notes>,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
@@ -71,6 +73,7 @@ impl Node {
         change(&mut config);
         let metrics = Arc::new(Metrics::default());
         let switch = Arc::new(Switch::default());
+        let notes = Arc::new(Notes::default());
         let registrar = Arc::new(Registrar::new(config.registration.clone(), Arc::new(Nowhere), metrics.clone()));
         let start = Instant::now();
         let clock = move || {
@@ -82,13 +85,14 @@ impl Node {
             accounts: Arc::new(Nowhere),
             registrar,
             metrics: metrics.clone(),
+            trace: notes.clone(),
             clock: Arc::new(clock),
             tenant: Tenant::default_tenant(),
             node: NodeId::from_uuid(Uuid::from_u128(1)),
         };
         let sip = Sip::new(config, deps).unwrap();
         assert!(switch.edge.set(sip.clone()).is_ok());
-        let mut node = Self { network, us, sip, switch, metrics, tasks: Vec::new() };
+        let mut node = Self { network, us, sip, switch, metrics, notes, tasks: Vec::new() };
         node.run();
         node
     }
@@ -188,6 +192,34 @@ impl LedgerPort for Nowhere {
 impl AccountPort for Nowhere {
     fn find(&self, _: &str) -> Option<Arc<Account>> {
         None
+    }
+}
+
+/// What was noted of legs: which one in the order of the first notes, which way, whether again, and what.
+#[derive(Default)]
+pub(crate) struct Notes(Mutex<Vec<(LegId, Entry)>>);
+
+impl TracePort for Notes {
+    fn note(&self, about: Subject, entry: Entry) {
+        let Subject::Leg(leg) = about else { panic!("{about:?}") };
+        self.0.lock().push((leg, entry));
+    }
+}
+
+impl Notes {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut legs = Vec::new();
+        let notes = self.0.lock();
+        let line = |(leg, entry): &(LegId, Entry)| {
+            let place = legs.iter().position(|it| it == leg).unwrap_or(legs.len());
+            if place == legs.len() {
+                legs.push(*leg);
+            }
+            let What::Message { direction, is_repeat, text, .. } = &entry.what else { return format!("{entry:?}") };
+            let (way, again) = (if *direction == Way::In { ">" } else { "<" }, if *is_repeat { "again " } else { "" });
+            format!("{place} {way} {again}{}", text.summary().split(" sip:").next().unwrap())
+        };
+        notes.iter().map(line).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mio::Interest;
 use mio::unix::SourceFd;
 use tandem_core::id::LegId;
+use tandem_core::trace::{Entry, Subject, What};
 use tandem_engine::peer::Peer;
 use tandem_engine::{Socket, SocketKind};
 use tracing::error;
@@ -28,7 +29,16 @@ impl Worker<'_> {
                 self.broken.push_back(found);
             } else {
                 self.reconcile(&found);
+                self.note_rebuilt(found.leg);
             }
+        }
+    }
+
+    /// For the story of the leg's call.
+    fn note_rebuilt(&self, leg: LegId) {
+        if self.generation > 1 {
+            let rebuilt = What::Rebuilt { worker: self.index };
+            self.pool.trace.note(Subject::Leg(leg), Entry::new(self.pool.clock.now().wall, rebuilt));
         }
     }
 

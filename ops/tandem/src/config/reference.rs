@@ -20,6 +20,7 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ("sip.registration", "Registration", include_str!("../../../../edge/sip/src/config.rs")),
     ("media", "Config", include_str!("../../../../media/pool/src/config.rs")),
     ("storage", "Config", include_str!("../../../../storage/src/config.rs")),
+    ("trace", "TraceConfig", include_str!("trace.rs")),
     ("calls", "Config", include_str!("../../../../actors/src/config.rs")),
 ];
 

@@ -24,4 +24,5 @@ mod refusals;
 mod survival;
 mod talk;
 mod tree;
+mod why;
 mod without_a_node;

@@ -156,6 +156,15 @@ impl Node {
         let _ = http::request(self.http, "POST", "/api/v1/ops/break", &self.token(), &body.to_string());
     }
 
+    /// What a command of the program says, run on this node's configuration; `Err` with what it complains of.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        let output =
+            command.current_dir(&self.folder).args(["--config", "tandem.toml"]).args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
     /// That none of these numbers, nor any `sip:` URI with one, is in the log.
     pub fn assert_not_logged(&self, numbers: &[&str]) {
         for line in self.log() {

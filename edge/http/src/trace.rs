@@ -1,0 +1,46 @@
+//! Why a call went as it did, for the operator. Who reads it is noted in the audit log.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use futures::future::BoxFuture;
+use tandem_core::id::CallId;
+use tandem_core::trace::Story;
+use tracing::info;
+
+use crate::api::Shared;
+use crate::problem::Problem;
+
+/// The stories of calls; the composition root implements it over memory and database.
+pub trait Traces: Send + Sync + 'static {
+    /// The story of a call that lives, or ended not too long ago.
+    ///
+    /// # Errors
+    /// [`TracesUnavailable`].
+    fn story(&self, call: CallId) -> BoxFuture<'_, Result<Option<Story>, TracesUnavailable>>;
+}
+
+/// They cannot be read now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the stories of calls cannot be read now")]
+pub struct TracesUnavailable;
+
+impl From<TracesUnavailable> for Problem {
+    fn from(TracesUnavailable: TracesUnavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+pub(crate) async fn trace(State(shared): State<Shared>, Path(call): Path<String>) -> Result<Json<Story>, Problem> {
+    let Ok(call_id) = call.parse::<CallId>() else {
+        info!(target: "audit", who = "operator", action = "read_trace", outcome = "no_id", "trace asked for");
+        return Err(Problem::CallNotFound);
+    };
+    let story = shared.api.traces.story(call_id).await;
+    let outcome = match &story {
+        Ok(Some(_)) => "read",
+        Ok(None) => "not_found",
+        Err(_) => "unavailable",
+    };
+    info!(target: "audit", who = "operator", action = "read_trace", %call_id, outcome, "trace asked for");
+    story?.map(Json).ok_or(Problem::CallNotFound)
+}
