@@ -146,6 +146,8 @@ impl Actor for Runner {
 
     /// One message, as long as the service runs: in a handler a kill is heard at every await.
     async fn handle(&self, me: ActorRef<Begin>, _: Begin, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        // Its keeper was woken last, from this thread: should the run keep the thread, nobody else could wake it.
+        tokio::task::yield_now().await;
         let Running { service, stop, runs, .. } = &*self.0;
         self.0.attended(runs.track_future(service.clone().run(stop.clone()))).await?;
         me.stop(Some("returned".to_owned()));

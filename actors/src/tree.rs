@@ -79,7 +79,7 @@ pub(crate) struct Standing {
 
 impl Tree {
     pub(crate) fn new(calls: Arc<Calls>) -> Self {
-        Self { standing: calls.standing(), calls }
+        Self { standing: Vec::new(), calls }
     }
 
     pub(crate) fn add_group(&mut self, group: &Group, vitals: &Arc<Vitals>) {
@@ -95,9 +95,11 @@ impl Tree {
         }));
     }
 
+    /// The last thing to be known: what is above, and below it the calls after all else.
     pub(crate) fn plant(&mut self, root: &Arc<Vitals>) {
         let (id, name) = (String::from(NODE), String::from(NODE));
         self.standing.insert(0, Standing { kind: Kind::Node, id, name, parent: None, vitals: root.clone() });
+        self.standing.extend(self.calls.standing());
     }
 
     /// Every actor there is, parents before children and owners before what they own. No lock is held for longer than
@@ -120,7 +122,6 @@ impl Tree {
     }
 
     /// Breaks an actor; whoever supervises it answers that as any failure. Whether there is such an actor now.
-    #[must_use]
     pub fn break_part(&self, id: &str, how: How) -> bool {
         match id.parse::<CallActor>() {
             Ok(actor) => self.calls.break_actor(actor, how),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -156,4 +156,40 @@ async fn two_nodes_live_in_one_process() {
     assert_eq!((log.lock().len(), yours.runs.load(Relaxed)), (1, 1));
     two.stop(Duration::ZERO).await;
     assert_eq!(log.lock().len(), 2);
+}
+
+/// Keeps its thread the first time, for as long as it is told to.
+struct Spinning {
+    runs: AtomicU32,
+    is_let_go: Arc<AtomicBool>,
+}
+
+impl Service for Spinning {
+    fn name(&self) -> &str {
+        "spinning"
+    }
+
+    async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), ServiceError> {
+        if self.runs.fetch_add(1, Relaxed) == 0 {
+            while !self.is_let_go.load(Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        stop.cancelled().await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_service_that_keeps_its_thread_is_replaced_while_it_does() {
+    let (metrics, log) = (Arc::default(), Log::default());
+    let is_let_go = Arc::<AtomicBool>::default();
+    let spinning = Arc::new(Spinning { runs: AtomicU32::new(0), is_let_go: is_let_go.clone() });
+    let other = steady("other", &log);
+    let group = Group::new("services").with(spinning.clone()).with(other.clone());
+    let node = node(vec![group], &metrics).await;
+    until(|| spinning.runs.load(Relaxed) == 2).await;
+    is_let_go.store(true, Relaxed);
+    assert_eq!(node.stop(Duration::ZERO).await, 0);
+    assert_eq!((spinning.runs.load(Relaxed), other.runs.load(Relaxed)), (2, 1));
 }

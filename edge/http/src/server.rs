@@ -37,6 +37,9 @@ const STALL: Duration = Duration::from_secs(30);
 /// stream is no request any more.
 const LIFE: Duration = Duration::from_secs(300);
 
+/// How long a connection is still listened to when it is to be closed: what was asked before we knew is answered.
+const PARTING: Duration = Duration::from_millis(250);
+
 /// Longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 32 << 10;
 
@@ -134,4 +137,5 @@ async fn converse(
 
 async fn ended_or_old(closing: &CancellationToken) {
     let _old = timeout(LIFE, closing.cancelled()).await;
+    sleep(PARTING).await;
 }

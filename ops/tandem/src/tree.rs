@@ -101,7 +101,7 @@ mod tests {
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
         assert_eq!(
             lines[2..],
-            ["ACTOR", "node", "calls.0", "calls.0/supervisor", "call_1", "leg_1", "edges", "edges/sip.0"]
+            ["ACTOR", "node", "edges", "edges/sip.0", "calls.0", "calls.0/supervisor", "call_1", "leg_1"]
         );
         assert!(text.contains("\n        leg_1"), "{text}");
         assert!(

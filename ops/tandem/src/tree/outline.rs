@@ -129,10 +129,10 @@ pub(super) mod tests {
     pub(in crate::tree) fn small() -> Vec<PartView> {
         vec![
             part("node", Kind::Node, None, None),
-            part("calls.0", Kind::Root, Some("node"), None),
-            part("calls.0/supervisor", Kind::Supervisor, Some("calls.0"), None),
             part("edges", Kind::Group, Some("node"), None),
             part("edges/sip.0", Kind::Service, Some("edges"), None),
+            part("calls.0", Kind::Root, Some("node"), None),
+            part("calls.0/supervisor", Kind::Supervisor, Some("calls.0"), None),
             part("call_1", Kind::Call, Some("calls.0/supervisor"), None),
             part("leg_1", Kind::Leg, Some("legs.0/supervisor"), Some("call_1")),
         ]
@@ -147,12 +147,12 @@ pub(super) mod tests {
         let rows = outline(small());
         let expected = [
             (0, "node"),
+            (1, "edges"),
+            (2, "edges/sip.0"),
             (1, "calls.0"),
             (2, "calls.0/supervisor"),
             (3, "call_1"),
             (4, "leg_1"),
-            (1, "edges"),
-            (2, "edges/sip.0"),
         ];
         assert_eq!(drawn(&rows), expected);
     }

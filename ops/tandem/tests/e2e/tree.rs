@@ -12,20 +12,17 @@ fn an_operator_sees_the_tree_breaks_a_part_and_sees_it_come_back() {
     let node = Node::start(&scratch, &Settings::default());
     let (is_right, text) = node.command(&["tree"]);
     assert!(is_right, "{text}");
-    let line = |text: &str, id: &str| {
-        text.lines().find(|line| line.trim_start().starts_with(&format!("{id} "))).map(str::to_owned)
-    };
-    for (id, words) in [
-        ("node", "node        running"),
-        ("  edges/sip.0", "service     running"),
-        ("  media/media.0", "service     running"),
-        ("worker.0", "worker      running"),
-        ("calls.0/supervisor", "supervisor  running"),
+    let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for words in [
+        "node node running",
+        "edges/sip.0 service running",
+        "media/media.0 service running",
+        "worker.0 worker running",
+        "calls.0/supervisor supervisor running",
     ] {
-        let line = line(&text, id.trim()).unwrap_or_else(|| panic!("no {id} in\n{text}"));
-        assert!(line.contains(words), "{line}");
+        assert!(lines.iter().any(|line| line.starts_with(words)), "no {words} in\n{text}");
     }
-    assert!(text.contains(" 1 node, 5 groups, ") && text.contains("; 0 restarts\n"), "{text}");
+    assert!(text.starts_with("1 node, 5 groups, ") && text.contains("; 0 restarts\n"), "{text}");
 
     let (is_right, text) = node.command(&["break", "edges/sip.0", "--how", "kill"]);
     assert!(is_right && text.contains("edges/sip.0"), "{text}");

@@ -199,7 +199,9 @@ impl Node {
     }
 
     fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
-        let (status, answer) = http::request(self.http, method, path, &self.token(), body).unwrap();
+        // Who breaks the HTTP edge itself may have to connect again.
+        let ask = || http::request(self.http, method, path, &self.token(), body);
+        let (status, answer) = eventually("an answer to the operator", SOON, ask);
         assert_eq!(status, expected, "{method} {path} {body}: {answer}");
         answer
     }
