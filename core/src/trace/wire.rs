@@ -133,7 +133,9 @@ fn strip_uris(line: &str, out: &mut String) {
         out.push_str(before);
         rest = after;
         let is_uri = ends(before, "sip:") || ends(before, "sips:");
-        let user = after.find(['@', '<', '>', '"', ' ', ',']).filter(|at| after[*at..].starts_with('@'));
+        let user = after
+            .find(['@', '<', '>', '"', ' ', ','])
+            .filter(|at| after.get(*at..).is_some_and(|it| it.starts_with('@')));
         if let (true, Some(at)) = (is_uri, user)
             && let Some((name, _)) = after.get(..at).and_then(|user| user.split_once(':'))
         {
