@@ -73,13 +73,13 @@ pub fn render(story: &Story, full: bool) -> String {
 fn head(story: &Story, record: Option<&Cdr>) -> String {
     let mut out = format!("{}  correlation {}", story.call_id, story.correlation_id);
     let Some(record) = record else { return out + "\nIts beginning is not known.\n\n" };
-    let _ = write!(out, "  {}\n", record.started_at.date_time().format("%F (UTC)"));
+    let _ = writeln!(out, "  {}", record.started_at.date_time().format("%F (UTC)"));
     for (place, leg) in record.legs.iter().enumerate().take(LEGS) {
         let dialled = if place == 0 { format!("  dials {}", plain(record.dialled.reveal())) } else { String::new() };
-        let _ = write!(out, "  {}  {}{}{dialled}\n", name(place), party(&leg.party), addresses(story, leg.leg_id));
+        let _ = writeln!(out, "  {}  {}{}{dialled}", name(place), party(&leg.party), addresses(story, leg.leg_id));
     }
     if record.legs.len() > LEGS {
-        let _ = write!(out, "  and {} legs more\n", record.legs.len() - LEGS);
+        let _ = writeln!(out, "  and {} legs more", record.legs.len() - LEGS);
     }
     out.lines().fold(String::new(), |all, line| all + &clipped(line, COLUMNS) + "\n") + "\n"
 }
@@ -182,7 +182,7 @@ impl Shown {
         let broken: Vec<_> = between.iter().filter(|line| line.column == Column::Broken).take(failures).collect();
         let left_out = between.len() - broken.len();
         let mut out: String = lines.iter().take(first).map(|line| self.line(line)).collect();
-        let _ = write!(out, "{:MARGIN$}⋮ {left_out} lines left out: --full shows them\n", "");
+        let _ = writeln!(out, "{:MARGIN$}⋮ {left_out} lines left out: --full shows them", "");
         broken.into_iter().chain(lines.iter().skip(last)).for_each(|line| out += &self.line(line));
         out
     }
@@ -227,21 +227,21 @@ fn summary(story: &Story, record: Option<&Cdr>, legs: &[LegId]) -> String {
         };
         if story.is_over {
             let why = why(record.cause, record.ended_by);
-            let _ = write!(out, "End: {why} ({}, by the {}). {talked}\n", record.cause.name(), record.ended_by.name());
+            let _ = writeln!(out, "End: {why} ({}, by the {}). {talked}", record.cause.name(), record.ended_by.name());
         } else {
-            let _ = write!(out, "It is not over. {talked}\n");
+            let _ = writeln!(out, "It is not over. {talked}");
         }
     }
     out += &failures(story);
     if story.dropped > 0 {
-        let _ = write!(out, "{} notes are missing: a call keeps 64 KiB of them.\n", story.dropped);
+        let _ = writeln!(out, "{} notes are missing: a call keeps 64 KiB of them.", story.dropped);
     }
     for (place, leg) in legs.iter().enumerate().take(LEGS) {
         let report = story.entries.iter().rev().find_map(|entry| match &entry.what {
             What::Media { report } if entry.leg == Some(*leg) => Some(report),
             _ => None,
         });
-        let _ = write!(out, "Media of {}: {}\n", name(place), report.map_or_else(|| String::from("none known"), media));
+        let _ = writeln!(out, "Media of {}: {}", name(place), report.map_or_else(|| String::from("none known"), media));
     }
     out
 }

@@ -93,29 +93,32 @@ impl fmt::Debug for Wire {
 }
 
 fn strip(text: &str, out: &mut String) {
-    let mut is_hiding = false;
-    for line in text.split_inclusive(['\r', '\n']) {
-        let (line, end) = line.split_at(line.trim_end_matches(['\r', '\n']).len());
+    let is_end = |byte: u8| matches!(byte, b'\r' | b'\n');
+    let (mut rest, mut is_hiding) = (text, false);
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.bytes().position(is_end).unwrap_or(rest.len()));
+        let (ends, next) = after.split_at(after.bytes().take_while(|byte| is_end(*byte)).count());
         let is_folded = line.starts_with([' ', '\t']);
-        // Between the two bytes of a line end there is nothing, and nothing changes.
-        if !line.is_empty() && !is_folded {
-            is_hiding = false;
-        }
+        is_hiding &= is_folded;
         match secret(line) {
             Some(kept) => {
                 is_hiding = true;
                 out.push_str(kept);
                 out.push_str(HIDDEN);
             }
-            None if is_hiding && is_folded => {}
+            None if is_hiding => {}
             None => strip_uris(line, out),
         }
-        out.push_str(end);
+        out.push_str(ends);
+        rest = next;
     }
 }
 
 /// What may stay of a line that holds a secret: what says so.
 fn secret(line: &str) -> Option<&str> {
+    if !matches!(line.bytes().next(), Some(b'a' | b'A' | b'k' | b'K' | b'p' | b'P')) {
+        return None;
+    }
     let attribute = SECRET_ATTRIBUTES.iter().find(|it| starts(line, it));
     if let Some(attribute) = attribute {
         return line.get(..attribute.len());
@@ -127,13 +130,18 @@ fn secret(line: &str) -> Option<&str> {
 
 /// A line but for the passwords of `sip:user:password@host`.
 fn strip_uris(line: &str, out: &mut String) {
+    if !line.bytes().any(|byte| byte == b'@') {
+        return out.push_str(line);
+    }
     let mut rest = line;
     while let Some(colon) = rest.find(':') {
         let (before, after) = rest.split_at(colon + 1);
         out.push_str(before);
         rest = after;
         let is_uri = ends(before, "sip:") || ends(before, "sips:");
-        let user = after.find(['@', '<', '>', '"', ' ', ',']).filter(|at| after[*at..].starts_with('@'));
+        let user = after
+            .find(['@', '<', '>', '"', ' ', ','])
+            .filter(|at| after.get(*at..).is_some_and(|it| it.starts_with('@')));
         if let (true, Some(at)) = (is_uri, user)
             && let Some((name, _)) = after.get(..at).and_then(|user| user.split_once(':'))
         {

@@ -77,8 +77,19 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
     let db = home.other_program().await;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
         AND name <> 'seaql_migrations' ORDER BY name";
-    let all =
-        ["calls", "cdrs", "devices", "legs", "outbox", "registrations", "sessions", "signing_keys", "tenants", "users"];
+    let all = [
+        "call_traces",
+        "calls",
+        "cdrs",
+        "devices",
+        "legs",
+        "outbox",
+        "registrations",
+        "sessions",
+        "signing_keys",
+        "tenants",
+        "users",
+    ];
     assert_eq!(home.select(tables).await, all);
     Migrations::down(&db, None).await.unwrap();
     assert_eq!(home.select(tables).await, [""; 0]);
