@@ -1,7 +1,7 @@
 //! A node: the program under test in a process of its own, on loopback, with the development accounts.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::ledger::Ledger;
 use super::process::Process;
 use super::scratch::Scratch;
-use super::{SOON, eventually, http, ports};
+use super::{SOON, eventually, http, ports, program};
 
 /// Tests that load the machine run alone.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -29,6 +29,8 @@ pub struct Settings {
     pub trunk: Option<Trunk>,
     /// Who calls numbers outside: `sip` or `mock`.
     pub provider: &'static str,
+    /// Settings that few want, as variables of its environment: `TANDEM__MEDIA__WORKERS`.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A carrier.
@@ -48,6 +50,7 @@ pub struct Node {
     pub http: SocketAddr,
     process: Process,
     folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
     _turn: Turn,
 }
 
@@ -61,7 +64,8 @@ enum Turn {
 impl Default for Settings {
     fn default() -> Self {
         let (ring_timeout, silence_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip" }
+        let environment = Vec::new();
+        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip", environment }
     }
 }
 
@@ -93,7 +97,7 @@ impl Node {
 
     /// Starts it again on its data.
     pub fn restart(&mut self) {
-        self.process = run(&self.folder);
+        self.process = run(&self.folder, &self.environment);
         self.ready();
     }
 
@@ -105,6 +109,16 @@ impl Node {
     /// Everything it logged, in lines.
     pub fn log(&self) -> Vec<String> {
         self.process.output().lines().map(str::to_owned).collect()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where its operator's token is.
+    pub fn operator_token(&self) -> String {
+        std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap().trim().to_owned()
     }
 
     /// The calls that are not over, as its operator sees them.
@@ -142,7 +156,9 @@ impl Node {
         let (sip, http) = (ports::address(), ports::address());
         let folder = scratch.folder("node");
         std::fs::write(folder.join("tandem.toml"), configuration(settings, sip, http)).unwrap();
-        let mut node = Self { sip, http, process: run(&folder), folder, _turn: turn };
+        let environment = settings.environment.clone();
+        let process = run(&folder, &environment);
+        let mut node = Self { sip, http, process, folder, environment, _turn: turn };
         node.ready();
         node
     }
@@ -156,21 +172,21 @@ impl Node {
     }
 
     fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
-        let token = std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap();
-        let (status, answer) = http::request(self.http, method, path, token.trim(), body).unwrap();
+        let (status, answer) = http::request(self.http, method, path, &self.operator_token(), body).unwrap();
         assert_eq!(status, expected, "{method} {path} {body}: {answer}");
         answer
     }
 }
 
-fn run(folder: &std::path::Path) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+fn run(folder: &Path, environment: &[(&'static str, String)]) -> Process {
+    let mut command = Command::new(program());
+    command.envs(environment.iter().cloned());
     command.current_dir(folder).args(["serve", "--dev", "--config", "tandem.toml"]);
     Process::start(&mut command, &folder.join("node.log"))
 }
 
 fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> String {
-    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider } = settings;
+    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider, .. } = settings;
     let first = ports::block(*media_ports);
     let last = first + media_ports - 1;
     let mut text = format!(
