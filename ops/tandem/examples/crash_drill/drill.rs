@@ -35,7 +35,8 @@ use phones::{Phones, number};
 pub use table::publish;
 use trail::{Moment, Stopwatch};
 pub use verdict::Verdict;
-use victims::{Actor, Choice, Desk, Victim};
+pub use victims::Desk;
+use victims::{Actor, Choice, Victim};
 
 /// Breaks every kind of actor of a node that carries live calls, and counts what the calls noticed.
 ///
@@ -110,7 +111,7 @@ pub fn run(options: &Options) -> Verdict {
     let scratch = Scratch::new("crash-drill");
     let far = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), ports::block(2)));
     let node = Node::start_alone(&scratch, &settings(options, far));
-    let desk = Desk { http: node.http, token: node.operator_token() };
+    let desk = Desk::of(&node);
     let watch = Stopwatch::start();
     let drive = Drive::start(watch, Phones::new("1001", "alice", far, node.sip));
     say(watch, &format!("node {} on SIP {} and HTTP {}", node.pid(), node.sip, node.http));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::harness::http;
+use crate::harness::node::Node;
 
 /// The kinds of the tree.
 pub const KINDS: [&str; 9] = ["call", "leg", "track", "worker", "service", "root", "supervisor", "group", "node"];
@@ -64,6 +65,11 @@ pub struct Victim {
 }
 
 impl Desk {
+    /// Of a node that runs.
+    pub fn of(node: &Node) -> Self {
+        Self { http: node.http, token: node.operator_token() }
+    }
+
     /// The tree; `None` while nobody answers.
     pub fn tree(&self) -> Option<Vec<Actor>> {
         let (status, body) = http::request(self.http, "GET", "/api/v1/ops/tree", &self.token, "")?;

@@ -5,6 +5,7 @@ pub mod baresip;
 pub mod browser;
 pub mod digest;
 pub mod events;
+pub mod holdings;
 pub mod http;
 pub mod ledger;
 pub mod line;
