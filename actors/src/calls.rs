@@ -13,7 +13,7 @@
 //! * `PlanPort::look_up` may be asked twice; the call takes the first answer.
 //! * A call drops repeated news of a leg by its stamp. Legs and tracks take the same order twice without harm.
 
-mod drill;
+mod breaking;
 mod sharded;
 mod view;
 mod wires;
@@ -32,7 +32,7 @@ use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, Pla
 use tandem_core::track::Track;
 use tokio::time::sleep;
 
-pub use drill::{CallActor, How};
+pub use breaking::CallActor;
 pub use view::{CallView, LegView};
 
 use crate::clock::Clock;
@@ -40,7 +40,6 @@ use crate::config::Config;
 use crate::directory::Limits;
 use crate::door::Door;
 use crate::keeper::{Keeper, Member};
-use drill::Drill;
 use sharded::Sharded;
 use wires::Wires;
 
@@ -69,7 +68,6 @@ pub struct Calls {
     tracks: Sharded<Track>,
     door: Door,
     outside: OnceLock<Outside>,
-    drill: Drill,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -88,7 +86,6 @@ impl Calls {
                 tracks: Sharded::new("tracks", shards, &wires, at, Limits::TRACK, Gauge::TracksActive),
                 door: Door::new(config.max_calls.get(), metrics.clone()),
                 outside: OnceLock::new(),
-                drill: Drill::default(),
                 clock: clock.clone(),
                 metrics: metrics.clone(),
             }
@@ -128,7 +125,11 @@ impl Calls {
 
     /// One that counts and measures time as they do.
     pub(crate) fn keeper(&self, members: Vec<Arc<dyn Member>>) -> Keeper {
-        Keeper { members, clock: self.clock.clone(), metrics: self.metrics.clone() }
+        Keeper { vitals: Arc::default(), members, clock: self.clock.clone(), metrics: self.metrics.clone() }
+    }
+
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// What a node keeps running for them.

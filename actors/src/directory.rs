@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,14 +14,17 @@ use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::slot::{SendError, Slot};
 use crate::supervise::Job;
+use crate::vitals::Vitals;
 
 /// See the module.
 pub struct Directory<M: Machine> {
     slots: Mutex<HashMap<M::Id, Arc<Slot<M>>>>,
     /// Who supervises, and the how-manieth it is.
     supervisor: Mutex<(Option<ActorRef<Job<M>>>, u32)>,
-    /// Rises while the supervisor lives.
-    pub(crate) beats: AtomicU32,
+    /// Of its root.
+    pub(crate) root: Arc<Vitals>,
+    /// Of its supervisor.
+    pub(crate) supervision: Arc<Vitals>,
     pub(crate) ports: Arc<dyn Ports<M>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
@@ -87,8 +89,8 @@ impl<M: Machine> Directory<M> {
         limits: Limits,
         gauge: Gauge,
     ) -> Arc<Self> {
-        let (slots, supervisor, beats) = Default::default();
-        Arc::new(Self { slots, supervisor, beats, ports, clock, metrics, limits, gauge })
+        let (slots, supervisor, root, supervision) = Default::default();
+        Arc::new(Self { slots, supervisor, root, supervision, ports, clock, metrics, limits, gauge })
     }
 
     /// Files a slot and has a shell appointed to it. Neither waits nor fails, so a port may call it. The second time for

@@ -9,7 +9,8 @@
 //! * [`slot`], [`shell`], [`directory`], [`supervise`], [`root`]: how nothing that was accepted is lost. They know no
 //!   calls.
 //! * [`calls`]: the calls, legs and tracks of one node, and what their effects mean to the world; [`door`] lets them in.
-//! * [`service`], [`node`]: everything else that runs for long, and the whole tree.
+//! * [`service`], [`node`]: everything else that runs for long, and the whole tree; [`tree`] shows it, [`drill`] breaks
+//!   it on purpose.
 //!
 //! # Invariants
 //! * An input that was accepted is handled, an effect that was decided is performed, whatever happens to any actor.
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod door;
+pub mod drill;
 mod keeper;
 pub mod node;
 pub mod ports;
@@ -28,9 +30,12 @@ pub mod service;
 pub mod shell;
 pub mod slot;
 pub mod supervise;
+pub mod tree;
+mod vitals;
 
 pub use calls::{Calls, Outside};
 pub use clock::Clock;
 pub use config::Config;
 pub use node::Node;
 pub use service::{Group, Service, ServiceError};
+pub use tree::Tree;

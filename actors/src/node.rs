@@ -1,31 +1,38 @@
 //! The tree of one node. A value: several may live in one process.
 //!
 //! ```text
-//!  node ─┬─ ledger · bus · media · edges · services     one keeper a group, one actor a service
-//!        └─ calls[n] · legs[n] · tracks[n]              one root a directory ── supervisor ── shells
+//!  guard ── node ─┬─ ledger · bus · media · edges · services     one keeper a group, one actor a service
+//!                 └─ calls[n] · legs[n] · tracks[n]              one root a directory ── supervisor ── shells
 //! ```
+//!
+//! The guard is a task and no actor: it waits for one thing, and there is nothing in it that could break.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use tandem_core::machine::Machine;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
 use crate::directory::Directory;
-use crate::keeper::{Boxed, Keeper, Member, Start};
+use crate::keeper::{Boxed, Duty, Keeper, Member};
 use crate::root::Root;
 use crate::service::Group;
+use crate::tree::Tree;
+use crate::vitals::{BEAT, Vitals, Watch, back_off};
 
 /// How long the services of a group may take to stop. What is late is killed with the node.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Node {
-    root: ActorRef<Start>,
     calls: Arc<Calls>,
     groups: Vec<Group>,
+    tree: Tree,
+    halt: CancellationToken,
+    guard: JoinHandle<()>,
 }
 
 impl Node {
@@ -35,14 +42,17 @@ impl Node {
     /// # Errors
     /// The runtime is shutting down.
     pub async fn start(calls: Arc<Calls>, groups: Vec<Group>) -> Result<Self, SpawnErr> {
-        let keep = |members| calls.keeper(members);
-        let mut members = calls.members();
-        members.extend(groups.iter().map(|group| {
-            let kept = Grouped { name: group.name, keeper: keep(group.members()), stop: group.stopping() };
-            Arc::new(kept) as Arc<dyn Member>
-        }));
-        let (root, _) = Actor::spawn(None, keep(members), ()).await?;
-        Ok(Self { root, calls, groups })
+        let (mut members, mut tree) = (calls.members(), Tree::new(calls.clone()));
+        for group in &groups {
+            let keeper = calls.keeper(group.members());
+            tree.add_group(group, &keeper.vitals);
+            members.push(Arc::new(Grouped { name: group.name, keeper, stop: group.stopping() }));
+        }
+        let root = calls.keeper(members);
+        tree.plant(&root.vitals);
+        let (first, halt) = (start_root(&root).await?, CancellationToken::new());
+        let guard = ractor::concurrency::spawn(guard(root, first, halt.clone()));
+        Ok(Self { calls, groups, tree, halt, guard })
     }
 
     /// Stops in order: no new calls, live ones get `drain_timeout` and are then ended; the groups, the last first; the
@@ -54,14 +64,55 @@ impl Node {
                 tracing::warn!(group = group.name, "did not stop in time, cut off");
             }
         }
-        let _late = self.root.stop_and_wait(None, Some(STOPPING)).await;
+        self.halt.cancel();
+        let _ended = self.guard.await;
         left
     }
 
-    /// The actor that everything hangs on, for the tree view and for tests.
+    /// What hangs together how.
     #[must_use]
-    pub fn cell(&self) -> ActorCell {
-        self.root.get_cell()
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+type Running = (ActorRef<Duty>, JoinHandle<()>);
+
+async fn start_root(root: &Keeper) -> Result<Running, SpawnErr> {
+    let running = Actor::spawn(None, root.clone(), ()).await?;
+    root.vitals.begin(running.0.get_cell(), root.clock.now().mono);
+    Ok(running)
+}
+
+/// Keeps the root of the node running until told to halt.
+async fn guard(root: Keeper, first: Running, halt: CancellationToken) {
+    let (mut running, mut back_off) = (Some(first), back_off());
+    loop {
+        if let Some((actor, task)) = running {
+            let why = tokio::select! {
+                _ended = task => "ended",
+                () = silence(&root) => "does not move",
+                () = halt.cancelled() => {
+                    let _late = actor.stop_and_wait(None, Some(STOPPING)).await;
+                    return;
+                }
+            };
+            tracing::error!(why, "root of the node, to be started again");
+            root.vitals.put_down();
+        }
+        let delay = back_off.delay(root.clock.now().mono);
+        if halt.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+            return;
+        }
+        running = start_root(&root).await.inspect_err(|error| tracing::error!(%error, "root did not start")).ok();
+    }
+}
+
+/// Returns when the root has not moved for too long.
+async fn silence(root: &Keeper) {
+    let mut watch = Watch::default();
+    while !watch.is_silent(&root.vitals, root.clock.now().mono) {
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -79,6 +130,10 @@ impl Member for Grouped {
 
     fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    fn vitals(&self) -> &Vitals {
+        &self.keeper.vitals
     }
 
     fn spawn(self: Arc<Self>, parent: ActorCell) -> Boxed<Result<ActorCell, SpawnErr>> {
@@ -100,6 +155,10 @@ impl<M: Machine> Member for Rooted<M> {
     /// The actors of the calls end with the node.
     fn is_stopping(&self) -> bool {
         false
+    }
+
+    fn vitals(&self) -> &Vitals {
+        &self.directory.root
     }
 
     fn spawn(self: Arc<Self>, parent: ActorCell) -> Boxed<Result<ActorCell, SpawnErr>> {

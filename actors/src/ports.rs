@@ -20,7 +20,7 @@ pub trait Ports<M: Machine>: Send + Sync + 'static {
         Span::none()
     }
 
-    /// Hook for tests and drills: what is to go wrong in the shell of `id` now.
+    /// Hook for tests: what is to go wrong in the shell of `id` now.
     fn fault(&self, _id: M::Id, _at: FaultPoint) -> Fault {
         Fault::None
     }

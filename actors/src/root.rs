@@ -2,13 +2,13 @@
 //! some handler does not give back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tandem_core::machine::Machine;
 
 use crate::directory::Directory;
 use crate::supervise::{Job, Supervisor};
+use crate::vitals::{BEAT, Watch};
 
 /// See the module.
 pub struct Root<M: Machine>(pub Arc<Directory<M>>);
@@ -17,10 +17,10 @@ pub struct Root<M: Machine>(pub Arc<Directory<M>>);
 #[derive(Debug)]
 pub struct Listen;
 
-/// Who supervises, and the beats heard of it.
+/// Who supervises, and how that one is.
 pub struct Pulse<M: Machine> {
     supervisor: ActorRef<Job<M>>,
-    beats: u32,
+    watch: Watch,
 }
 
 impl<M: Machine> Actor for Root<M> {
@@ -29,15 +29,14 @@ impl<M: Machine> Actor for Root<M> {
     type Arguments = ();
 
     async fn pre_start(&self, me: ActorRef<Listen>, (): ()) -> Result<Pulse<M>, ActorProcessingErr> {
-        me.send_interval(self.0.limits.patience * 2, || Listen);
+        me.send_interval(BEAT, || Listen);
         self.appoint(&me).await
     }
 
     async fn handle(&self, me: ActorRef<Listen>, _: Listen, pulse: &mut Pulse<M>) -> Result<(), ActorProcessingErr> {
-        let beats = self.0.beats.load(Relaxed);
-        if std::mem::replace(&mut pulse.beats, beats) == beats {
+        self.0.root.wake().await;
+        if pulse.watch.is_silent(&self.0.supervision, self.0.clock.now().mono) {
             tracing::error!("supervisor does not beat, replaced");
-            pulse.supervisor.kill();
             *pulse = self.appoint(&me).await?;
         }
         Ok(())
@@ -60,8 +59,14 @@ impl<M: Machine> Actor for Root<M> {
 }
 
 impl<M: Machine> Root<M> {
+    /// An earlier one, an earlier root's perhaps, has nothing to say any more: it would take its shells' ends for
+    /// failures.
     async fn appoint(&self, me: &ActorRef<Listen>) -> Result<Pulse<M>, ActorProcessingErr> {
+        if let Some(earlier) = self.0.supervisor() {
+            earlier.kill();
+        }
         let (supervisor, _) = Actor::spawn_linked(None, Supervisor(self.0.clone()), (), me.get_cell()).await?;
-        Ok(Pulse { supervisor, beats: self.0.beats.load(Relaxed) })
+        self.0.supervision.begin(supervisor.get_cell(), self.0.clock.now().mono);
+        Ok(Pulse { supervisor, watch: Watch::default() })
     }
 }

@@ -1,20 +1,23 @@
 //! Supervised long-lived services: listeners, shards, writers, relays. Each is an actor under its group.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keeper::{Boxed, Member};
+use crate::vitals::{BEAT, Vitals};
 
 /// Why a service cannot go on. Whatever it is, it is logged and the service is started again.
 pub type ServiceError = Box<dyn Error + Send + Sync>;
 
 /// Something that runs for as long as its node. What it must not lose lives in the value and not in [`run`](Self::run):
 /// after a panic, an error, a kill or a return `run` is called again on the same value, after 100 ms at first and 30 s
-/// at most, and goes on from there.
+/// at most, and goes on from there. One that keeps its thread for two seconds counts as hung: it is killed, too.
 pub trait Service: Send + Sync + 'static {
     /// For logs and the tree: `sip.0`, `ledger.writer`. Unique in its group.
     fn name(&self) -> &str;
@@ -46,12 +49,17 @@ impl Group {
     #[must_use]
     pub fn with(mut self, service: Arc<impl Service>) -> Self {
         let (stop, runs) = (self.stop.clone(), self.runs.clone());
-        self.services.push(Arc::new(Running { service, stop, runs }));
+        self.services.push(Arc::new(Running { service, stop, runs, vitals: Arc::default() }));
         self
     }
 
     pub(crate) fn members(&self) -> Vec<Arc<dyn Member>> {
         self.services.iter().map(|it| Arc::clone(it) as Arc<dyn Member>).collect()
+    }
+
+    /// Name and vitals of each service.
+    pub(crate) fn vitals(&self) -> impl Iterator<Item = (&str, Arc<Vitals>)> {
+        self.services.iter().map(|it| (it.service.name(), it.vitals.clone()))
     }
 
     pub(crate) fn stopping(&self) -> CancellationToken {
@@ -86,6 +94,22 @@ struct Running {
     service: Arc<dyn Run>,
     stop: CancellationToken,
     runs: TaskTracker,
+    vitals: Arc<Vitals>,
+}
+
+impl Running {
+    /// Beats next to the run, in the task that polls it: while that does not come back, there are none.
+    async fn attended<T>(&self, run: impl Future<Output = T>) -> T {
+        let (mut run, mut beat) = (pin!(run), interval(BEAT));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = beat.tick() => self.vitals.wake().await,
+                outcome = &mut run => return outcome,
+            }
+        }
+    }
 }
 
 impl Member for Running {
@@ -95,6 +119,10 @@ impl Member for Running {
 
     fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
     fn spawn(self: Arc<Self>, parent: ActorCell) -> Boxed<Result<ActorCell, SpawnErr>> {
@@ -118,8 +146,8 @@ impl Actor for Runner {
 
     /// One message, as long as the service runs: in a handler a kill is heard at every await.
     async fn handle(&self, me: ActorRef<Begin>, _: Begin, (): &mut ()) -> Result<(), ActorProcessingErr> {
-        let Running { service, stop, runs } = &*self.0;
-        runs.track_future(service.clone().run(stop.clone())).await?;
+        let Running { service, stop, runs, .. } = &*self.0;
+        self.0.attended(runs.track_future(service.clone().run(stop.clone()))).await?;
         me.stop(Some("returned".to_owned()));
         Ok(())
     }

@@ -10,7 +10,8 @@ use tandem_core::time::Timestamp;
 use tokio::task::AbortHandle;
 
 use crate::directory::Directory;
-use crate::ports::{Fault, FaultPoint};
+use crate::drill::suffer;
+use crate::ports::FaultPoint;
 use crate::slot::{Done, Outcome, Rest, Slot, Step, Term, Wake};
 
 /// See the module.
@@ -36,7 +37,7 @@ impl<M: Machine> Actor for Shell<M> {
         (slot, term): (Arc<Slot<M>>, Term),
     ) -> Result<Seat<M>, ActorProcessingErr> {
         suffer(self.0.ports.fault(slot.id(), FaultPoint::Start)).await;
-        slot.adopt(term, &me);
+        slot.adopt(term, &me, self.0.clock.now().mono);
         Ok(Seat { slot, term, alarm: None, is_new: true })
     }
 
@@ -48,6 +49,7 @@ impl<M: Machine> Actor for Shell<M> {
             tokio::task::yield_now().await;
         }
         suffer(self.0.ports.fault(seat.slot.id(), FaultPoint::Wake)).await;
+        suffer(seat.slot.sprung()).await;
         match drive(&seat.slot, seat.term, &self.0) {
             Rest::Idle(deadline) => seat.rearm(&me, self.0.clock.now().mono, deadline),
             Rest::More => me.cast(Wake)?,
@@ -78,16 +80,6 @@ fn note<M: Machine>(slot: &Slot<M>, directory: &Directory<M>, rejected: &Rejecte
     directory.metrics.count(Counter::InputsRejected);
     if tracing::enabled!(tracing::Level::DEBUG) {
         directory.log(slot, || tracing::debug!(%rejected, "input rejected"));
-    }
-}
-
-/// What a test or a drill wants to go wrong goes wrong here.
-#[expect(clippy::panic, reason = "only when a test or a drill asks for it")]
-async fn suffer(fault: Fault) {
-    match fault {
-        Fault::None => {}
-        Fault::Panic => std::panic::panic_any("drill: this shell was told to panic"),
-        Fault::Hang => std::future::pending().await,
     }
 }
 

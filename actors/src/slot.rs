@@ -19,6 +19,8 @@ use tandem_core::machine::{Effects, Exit, Machine, Refusal, Rejected, Stamp};
 use tandem_core::restart::Verdict;
 use tandem_core::time::Timestamp;
 
+use crate::drill::{How, Trap};
+use crate::ports::Fault;
 use inside::{BURST, Inside};
 
 /// The only message a shell gets: look into your slot. Without size, so sending it allocates nothing.
@@ -37,6 +39,20 @@ pub struct Slot<M: Machine> {
     id: M::Id,
     inbox_limit: usize,
     inside: Mutex<Inside<M>>,
+    trap: Trap,
+}
+
+/// A slot at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<R> {
+    /// What was looked up in the machine.
+    pub machine: R,
+    /// How many shells it has had.
+    pub shells: u32,
+    /// How many inputs and effects wait.
+    pub backlog: usize,
+    /// When the last shell was let in.
+    pub began: Option<Timestamp>,
 }
 
 /// What a shell brings back from its last step.
@@ -112,7 +128,7 @@ impl<M: Machine> Slot<M> {
     /// A slot without a shell; it takes inputs from now on, at most `inbox_limit` unread ones.
     #[must_use]
     pub fn new(id: M::Id, machine: M, inbox_limit: usize) -> Self {
-        Self { id, inbox_limit, inside: Mutex::new(Inside::new(machine)) }
+        Self { id, inbox_limit, inside: Mutex::new(Inside::new(machine)), trap: Trap::default() }
     }
 
     /// Under which it is filed.
@@ -173,8 +189,8 @@ impl<M: Machine> Slot<M> {
 
     /// Lets the shell in that was appointed, and wakes it: whatever was left here is seen now. If the slot was taken from
     /// it already, the wake tells it.
-    pub fn adopt(&self, term: Term, shell: &ActorRef<Wake>) {
-        self.inside.lock().let_in(term, shell);
+    pub fn adopt(&self, term: Term, shell: &ActorRef<Wake>, now: Timestamp) {
+        self.inside.lock().let_in(term, shell, now);
         wake(Some(shell.clone()));
     }
 
@@ -209,7 +225,7 @@ impl<M: Machine> Slot<M> {
     }
 
     /// Whether something waited at the last sweep and nothing was done since. A deadline that has passed by more than
-    /// `patience` counts: an alarm that was lost is as bad as an input.
+    /// `patience` counts: an alarm that was lost is as bad as an input. So does a wake that nobody answered.
     pub fn is_stuck(&self, now: Timestamp, patience: Duration) -> bool {
         self.inside.lock().is_stuck(now, patience)
     }
@@ -227,6 +243,33 @@ impl<M: Machine> Slot<M> {
     /// A look at the machine, for views. Senders wait meanwhile: keep it short, and do not let it break.
     pub fn view<R>(&self, look: impl FnOnce(&M) -> R) -> R {
         look(self.inside.lock().machine())
+    }
+
+    /// As [`view`](Self::view), with what the slot itself has to say.
+    pub fn glance<R>(&self, look: impl FnOnce(&M) -> R) -> Glance<R> {
+        let inside = self.inside.lock();
+        Glance {
+            machine: look(inside.machine()),
+            shells: inside.shells(),
+            backlog: inside.backlog(),
+            began: inside.began(),
+        }
+    }
+
+    /// Breaks its shell. Whether there is one.
+    pub(crate) fn break_shell(&self, how: How) -> bool {
+        let Some(shell) = self.shell() else { return false };
+        if self.trap.lay(how) {
+            self.rouse();
+        } else {
+            shell.kill();
+        }
+        true
+    }
+
+    /// What the shell that was woken is to suffer.
+    pub(crate) fn sprung(&self) -> Fault {
+        self.trap.spring()
     }
 
     /// The actor that works on it, unless there is none just now.

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -17,6 +16,7 @@ use tandem_core::restart::Verdict;
 use crate::directory::Directory;
 use crate::shell::{Shell, drive};
 use crate::slot::{Rest, Slot};
+use crate::vitals::BEAT;
 
 /// How long a new supervisor waits for the shells of an earlier one: three orders above a full burst.
 const GRACE: Duration = Duration::from_millis(100);
@@ -35,6 +35,8 @@ pub enum Job<M: Machine> {
     Again(M::Id),
     /// Look for slots that do not move.
     Sweep,
+    /// Show that you move yourself.
+    Beat,
 }
 
 /// What a supervisor knows; its successor finds all of it in the slots.
@@ -51,6 +53,7 @@ impl<M: Machine> Actor for Supervisor<M> {
 
     async fn pre_start(&self, me: ActorRef<Job<M>>, (): ()) -> Result<Ward<M>, ActorProcessingErr> {
         me.send_interval(self.0.limits.patience, || Job::Sweep);
+        me.send_interval(BEAT, || Job::Beat);
         Ok(Ward { reign: self.0.begin_reign(me), shells: HashMap::new() })
     }
 
@@ -59,6 +62,7 @@ impl<M: Machine> Actor for Supervisor<M> {
         let slots = self.0.slots();
         retire(&slots).await;
         for (n, slot) in slots.into_iter().enumerate() {
+            self.0.supervision.beat();
             self.keep(&me, ward, slot).await;
             if n % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
@@ -68,6 +72,7 @@ impl<M: Machine> Actor for Supervisor<M> {
     }
 
     async fn handle(&self, me: ActorRef<Job<M>>, job: Job<M>, ward: &mut Ward<M>) -> Result<(), ActorProcessingErr> {
+        self.0.supervision.wake().await;
         match job {
             Job::Start(id) => {
                 if let Some(slot) = self.0.slot(id).filter(|slot| !ward.has_shell(slot)) {
@@ -80,6 +85,7 @@ impl<M: Machine> Actor for Supervisor<M> {
                 }
             }
             Job::Sweep => self.sweep(&me, ward).await,
+            Job::Beat => {}
         }
         Ok(())
     }
@@ -96,6 +102,7 @@ impl<M: Machine> Actor for Supervisor<M> {
             SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_default()),
             _ => return Ok(()),
         };
+        self.0.supervision.beat();
         if let Some(slot) = ward.shells.remove(&who.get_id()) {
             self.answer_failure(&me, ward, slot, &why).await;
         }
@@ -106,7 +113,6 @@ impl<M: Machine> Actor for Supervisor<M> {
 impl<M: Machine> Supervisor<M> {
     /// The watchdog: a shell whose slot waits and does not move is put down.
     async fn sweep(&self, me: &ActorRef<Job<M>>, ward: &mut Ward<M>) {
-        self.0.beats.fetch_add(1, Relaxed);
         let now = self.0.clock.now().mono;
         for slot in self.0.slots().into_iter().filter(|slot| slot.is_stuck(now, self.0.limits.patience)) {
             ward.put_down(&slot);

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tandem_actors::drill::How;
+use tandem_actors::tree::Kind;
 use tandem_actors::{Calls, Clock, Config, Group, Node, Service, ServiceError};
 use tandem_core::metric::{Counter, Metrics};
 use tokio::time::{Instant, sleep};
@@ -106,16 +108,20 @@ async fn whatever_actor_of_the_tree_is_killed_comes_back_alone() {
     let groups = vec![Group::new("ledger").with(one.clone()), Group::new("edges").with(two.clone())];
     let node = node(groups, &metrics).await;
     until(|| one.runs.load(Relaxed) == 1 && two.runs.load(Relaxed) == 1).await;
-    let members = node.cell().get_children();
-    for member in &members {
-        member.kill(); // a group with its services, or a root with its supervisor
+    let tree = node.tree();
+    let parts = || tree.view().into_iter();
+    for kept in parts().filter(|it| matches!(it.kind, Kind::Group | Kind::Root)) {
+        assert!(tree.break_part(&kept.id, How::Kill)); // a group with its services, or a root with its supervisor
         sleep(Duration::from_millis(200)).await;
-        assert_eq!(node.cell().get_children().len(), members.len());
+        assert!(parts().all(|it| it.state == "running"));
     }
     until(|| one.runs.load(Relaxed) == 2 && two.runs.load(Relaxed) == 2).await;
-    let services = node.cell().get_children().into_iter().flat_map(|member| member.get_children());
-    services.for_each(|actor| actor.kill()); // or a supervisor
+    for lowest in parts().filter(|it| matches!(it.kind, Kind::Service | Kind::Supervisor)) {
+        assert!(tree.break_part(&lowest.id, How::Kill));
+    }
     until(|| one.runs.load(Relaxed) == 3 && two.runs.load(Relaxed) == 3).await;
+    until(|| parts().all(|it| it.state == "running")).await;
+    assert!(parts().filter(|it| it.kind != Kind::Node).all(|it| (1..=2).contains(&it.restarts)));
     assert_eq!(node.stop(Duration::ZERO).await, 0);
     assert_eq!(*log.lock(), ["two", "one"]);
 }

@@ -28,29 +28,37 @@ impl Budget {
     }
 }
 
-/// Delay before a service is started again: doubles from `first` to `most`, forgotten after a healthy `most`.
+/// Delay before something is tried again: doubles from `first` to `most`, forgotten when it was well for long enough.
 #[derive(Clone, Copy, Debug)]
 pub struct BackOff {
     first: Duration,
     most: Duration,
+    healthy: Duration,
     next: Duration,
-    last_failure: Option<Timestamp>,
+    /// When it was last tried again.
+    last_try: Option<Timestamp>,
 }
 
 impl BackOff {
-    /// Starts at `first`; never waits longer than `most`.
+    /// Starts at `first`; never waits longer than `most`. Forgotten after `most` without a failure.
     #[must_use]
     pub const fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, next: first, last_failure: None }
+        Self { first, most, healthy: most, next: first, last_try: None }
+    }
+
+    /// Forgotten after so long without a failure.
+    #[must_use]
+    pub const fn forgotten_after(self, healthy: Duration) -> Self {
+        Self { healthy, ..self }
     }
 
     /// How long to wait after the failure that happened now.
     pub fn delay(&mut self, now: Timestamp) -> Duration {
-        if self.last_failure.is_some_and(|last| last + self.most < now) {
+        if self.last_try.is_some_and(|last| last + self.healthy < now) {
             self.next = self.first;
         }
-        self.last_failure = Some(now);
         let delay = self.next;
+        self.last_try = Some(now + delay);
         self.next = (self.next * 2).min(self.most);
         delay
     }
@@ -85,5 +93,13 @@ mod tests {
         let delays: Vec<_> = (0..4).map(|n| back_off.delay(Timestamp(n)).as_millis()).collect();
         assert_eq!(delays, [100, 200, 300, 300]);
         assert_eq!(back_off.delay(Timestamp(1_000_000)).as_millis(), 100);
+    }
+
+    #[test]
+    fn what_was_well_for_as_long_as_was_asked_for_is_tried_at_once_again() {
+        let second = Duration::from_secs(1);
+        let mut back_off = BackOff::new(second, 30 * second).forgotten_after(2 * second);
+        let delays: Vec<_> = (0..20).map(|n| back_off.delay(Timestamp(n * 3_100_000)).as_secs()).collect();
+        assert_eq!(delays, [1; 20], "each time it was well for 2.1 s");
     }
 }

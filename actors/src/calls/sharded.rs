@@ -7,9 +7,10 @@ use tandem_core::call::Call;
 use tandem_core::leg::Leg;
 use tandem_core::machine::Machine;
 use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::time::Timestamp;
 use tandem_core::track::Track;
 
-use super::drill::CallActor;
+use super::breaking::CallActor;
 use super::wires::Wires;
 use crate::clock::Clock;
 use crate::directory::{Directory, Handle, Limits};
@@ -17,28 +18,68 @@ use crate::keeper::Member;
 use crate::node::Rooted;
 use crate::ports::Ports;
 use crate::slot::Slot;
+use crate::tree::{Kind, NODE, PartView, Standing, millis};
 
 /// A machine that calls are made of.
 pub(super) trait Part: Machine {
+    /// What it is called in the tree.
+    const KIND: Kind;
+
     /// How it is called among all of them.
     fn actor(id: Self::Id) -> CallActor;
+
+    /// Whose it is.
+    fn owner(&self) -> Option<CallActor>;
+
+    /// Name of its state.
+    fn state(&self) -> &'static str;
 }
 
 impl Part for Call {
+    const KIND: Kind = Kind::Call;
+
     fn actor(id: Self::Id) -> CallActor {
         CallActor::Call(id)
+    }
+
+    fn owner(&self) -> Option<CallActor> {
+        None
+    }
+
+    fn state(&self) -> &'static str {
+        self.state_name()
     }
 }
 
 impl Part for Leg {
+    const KIND: Kind = Kind::Leg;
+
     fn actor(id: Self::Id) -> CallActor {
         CallActor::Leg(id)
+    }
+
+    fn owner(&self) -> Option<CallActor> {
+        Some(CallActor::Call(self.call()))
+    }
+
+    fn state(&self) -> &'static str {
+        self.state_name()
     }
 }
 
 impl Part for Track {
+    const KIND: Kind = Kind::Track;
+
     fn actor(id: Self::Id) -> CallActor {
         CallActor::Track(id)
+    }
+
+    fn owner(&self) -> Option<CallActor> {
+        Some(CallActor::Leg(self.leg()))
+    }
+
+    fn state(&self) -> &'static str {
+        self.state_name()
     }
 }
 
@@ -102,9 +143,55 @@ where
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = Arc<dyn Member>> {
-        self.shards().enumerate().map(|(n, directory)| {
-            let name = format!("{}.{n}", self.name);
-            Arc::new(Rooted { name, directory: directory.clone() }) as Arc<dyn Member>
+        self.named().map(|(name, directory)| Arc::new(Rooted { name, directory: directory.clone() }) as Arc<dyn Member>)
+    }
+
+    /// The roots and the supervisors.
+    pub(super) fn standing(&self) -> impl Iterator<Item = Standing> {
+        self.named().flat_map(|(root, directory)| {
+            let supervisor = Standing {
+                kind: Kind::Supervisor,
+                id: supervisor_of(&root),
+                name: String::from("supervisor"),
+                parent: Some(root.clone()),
+                vitals: directory.supervision.clone(),
+            };
+            let parent = Some(String::from(NODE));
+            let vitals = directory.root.clone();
+            [Standing { kind: Kind::Root, id: root.clone(), name: root, parent, vitals }, supervisor]
         })
+    }
+
+    /// Every machine, each under its own lock and no other.
+    pub(super) fn parts(&self, now: Timestamp) -> impl Iterator<Item = PartView> {
+        self.named().flat_map(move |(root, directory)| {
+            let parent = supervisor_of(&root);
+            directory.slots().into_iter().map(move |slot| part(&slot, &parent, now))
+        })
+    }
+
+    fn named(&self) -> impl Iterator<Item = (String, &Arc<Directory<M>>)> {
+        self.shards().enumerate().map(|(n, directory)| (format!("{}.{n}", self.name), directory))
+    }
+}
+
+fn supervisor_of(root: &str) -> String {
+    format!("{root}/supervisor")
+}
+
+fn part<M: Part>(slot: &Slot<M>, supervisor: &str, now: Timestamp) -> PartView {
+    let seen = slot.glance(|machine| (machine.owner(), machine.state()));
+    let (owner, state) = seen.machine;
+    let id = M::actor(slot.id()).to_string();
+    PartView {
+        name: id.clone(),
+        id,
+        kind: M::KIND,
+        parent: Some(supervisor.to_owned()),
+        owner: owner.map(|owner| owner.to_string()),
+        state: state.to_owned(),
+        age_ms: seen.began.map_or(0, |began| millis(now - began)),
+        restarts: seen.shells.saturating_sub(1),
+        inbox: seen.backlog,
     }
 }

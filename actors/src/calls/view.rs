@@ -4,11 +4,12 @@ use serde::Serialize;
 use tandem_core::call::Call;
 use tandem_core::id::{CallId, CorrelationId, LegId, TrackId};
 use tandem_core::leg::Leg;
-use tandem_core::time::WallTime;
+use tandem_core::time::{Timestamp, WallTime};
 use tandem_core::track::Track;
 
 use super::Calls;
 use crate::slot::Slot;
+use crate::tree::{PartView, Standing};
 
 /// One call as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +44,16 @@ impl Calls {
         let mut views: Vec<_> = self.calls.slots().map(|slot| self.view(&slot)).collect();
         views.sort_unstable_by_key(|view| view.call_id);
         views
+    }
+
+    /// What stands as long as the node: roots and supervisors.
+    pub(crate) fn standing(&self) -> Vec<Standing> {
+        self.calls.standing().chain(self.legs.standing()).chain(self.tracks.standing()).collect()
+    }
+
+    /// Every call, leg and track: owners before what they own.
+    pub(crate) fn parts(&self, now: Timestamp) -> impl Iterator<Item = PartView> {
+        self.calls.parts(now).chain(self.legs.parts(now)).chain(self.tracks.parts(now))
     }
 
     fn view(&self, slot: &Slot<Call>) -> CallView {

@@ -14,9 +14,8 @@ use tandem_core::metric::Counter;
 use tandem_core::track::{Track, TrackEffect, TrackInput};
 use tracing::{Span, error_span};
 
-use super::drill::CallActor;
 use super::{Calls, Outside};
-use crate::ports::{Fault, FaultPoint, Ports};
+use crate::ports::Ports;
 
 /// From the slots back to those who hold them; not a circle, so that a node can be dropped.
 pub(super) struct Wires(pub(super) Weak<Calls>);
@@ -59,10 +58,6 @@ impl Ports<Call> for Wires {
 
     fn span(&self, id: CallId, call: &Call) -> Span {
         error_span!("call", call_id = %id, correlation_id = %call.birth().context.correlation_id)
-    }
-
-    fn fault(&self, id: CallId, at: FaultPoint) -> Fault {
-        self.fault_of(CallActor::Call(id), at)
     }
 }
 
@@ -108,10 +103,6 @@ impl Ports<Leg> for Wires {
     fn span(&self, id: LegId, leg: &Leg) -> Span {
         error_span!("leg", call_id = %leg.call(), correlation_id = %leg.context().correlation_id, leg_id = %id)
     }
-
-    fn fault(&self, id: LegId, at: FaultPoint) -> Fault {
-        self.fault_of(CallActor::Leg(id), at)
-    }
 }
 
 impl Ports<Track> for Wires {
@@ -138,19 +129,11 @@ impl Ports<Track> for Wires {
         let leg = leg.map_or_else(Span::none, |leg| self.span(track.leg(), &leg.slot().view(Leg::clone)));
         error_span!(parent: &leg, "track", track_id = %id)
     }
-
-    fn fault(&self, id: TrackId, at: FaultPoint) -> Fault {
-        self.fault_of(CallActor::Track(id), at)
-    }
 }
 
 impl Wires {
     fn calls(&self) -> Result<Arc<Calls>, Refusal> {
         self.0.upgrade().ok_or(Refusal::Gone)
-    }
-
-    fn fault_of(&self, who: CallActor, at: FaultPoint) -> Fault {
-        self.calls().map_or(Fault::None, |calls| calls.drill.fault(who, at))
     }
 }
 

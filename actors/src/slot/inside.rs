@@ -28,6 +28,7 @@ pub(super) struct Inside<M: Machine> {
     closed: Option<Exit>,
 
     shell: Option<ActorRef<Wake>>,
+    began: Option<Timestamp>,
     term: Term,
     /// A wake is under way or being answered.
     awake: bool,
@@ -60,6 +61,7 @@ impl<M: Machine> Inside<M> {
             pending: VecDeque::new(),
             next_number: 0,
             shell: None,
+            began: None,
             term: Term::default(),
             awake: false,
             burst: 0,
@@ -115,9 +117,9 @@ impl<M: Machine> Inside<M> {
         Some(self.term)
     }
 
-    pub(super) fn let_in(&mut self, term: Term, shell: &ActorRef<Wake>) {
+    pub(super) fn let_in(&mut self, term: Term, shell: &ActorRef<Wake>, now: Timestamp) {
         if self.is_in(term) {
-            self.shell = Some(shell.clone());
+            (self.shell, self.began) = (Some(shell.clone()), Some(now));
         }
     }
 
@@ -204,7 +206,7 @@ impl<M: Machine> Inside<M> {
 
     pub(super) fn is_stuck(&mut self, now: Timestamp, patience: Duration) -> bool {
         let overdue = self.deadline.is_some_and(|at| at + patience < now);
-        let waits = overdue || self.backlog() > 0;
+        let waits = overdue || self.awake || self.backlog() > 0;
         // By time and not by sweeps: after a pause of the whole process several sweeps come at once.
         match self.swept.filter(|(steps, _)| waits && *steps == self.steps) {
             Some((_, since)) => now - since >= patience,
@@ -230,6 +232,10 @@ impl<M: Machine> Inside<M> {
 
     pub(super) fn shell(&self) -> Option<ActorRef<Wake>> {
         self.shell.clone()
+    }
+
+    pub(super) const fn began(&self) -> Option<Timestamp> {
+        self.began
     }
 
     pub(super) const fn shells(&self) -> u32 {

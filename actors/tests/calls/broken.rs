@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tandem_actors::calls::{CallActor, How};
+use tandem_actors::calls::CallActor;
+use tandem_actors::drill::How;
+use tandem_actors::tree::Kind;
 use tandem_core::cause::Cause;
 use tandem_core::event::Side;
 use tandem_core::id::TrackId;
@@ -64,12 +66,12 @@ async fn whatever_actor_of_a_call_is_broken_in_whatever_phase_nobody_notices() {
     let world = World::start().await;
     let mut n = 0;
     for at in [Phase::Dialled, Phase::Ringing, Phase::Talking] {
-        for how in [How::Kill, How::Panic] {
+        for how in [How::Kill, How::Panic, How::Hang] {
             n += 1;
             broken_in(&world, n, at, how).await;
         }
     }
-    assert_eq!(world.metrics.counter(Counter::ShellsRestarted), 6 * 5);
+    assert_eq!(world.metrics.counter(Counter::ShellsRestarted), 9 * 5);
     assert_eq!(world.metrics.counter(Counter::SlotsGivenUp), 0);
     assert_eq!(world.metrics.counter(Counter::InputsRejected), 0);
 }
@@ -169,11 +171,13 @@ async fn a_call_that_is_given_up_has_its_record_and_leaves_no_leg_behind() {
 async fn killed_supervisors_and_roots_of_all_shards_come_back_and_the_call_goes_on() {
     let world = World::start().await;
     let (ids, callee) = world.talking(1).await;
-    let roots = world.node.cell().get_children();
-    assert_eq!(roots.len(), 9, "three kinds in three shards");
-    roots.iter().flat_map(|root| root.get_children()).for_each(|supervisor| supervisor.kill());
+    let tree = world.node.tree();
+    let all = |kind| tree.view().into_iter().filter(move |part| part.kind == kind);
+    assert_eq!(all(Kind::Root).count(), 9, "three kinds in three shards");
+    assert!(all(Kind::Supervisor).all(|it| tree.break_part(&it.id, How::Kill)));
     sleep(Duration::from_millis(200)).await;
-    roots.iter().for_each(|root| root.kill());
+    assert!(all(Kind::Supervisor).all(|it| (it.state.as_str(), it.restarts) == ("running", 1)));
+    assert!(all(Kind::Root).all(|it| tree.break_part(&it.id, How::Kill)));
     until(|| world.metrics.counter(Counter::ServicesRestarted) == 9).await;
     world.tell(callee, LegInput::HungUp(Cause::Normal));
     world.until_empty().await;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tandem_actors::calls::{CallActor, How};
-use tandem_actors::{Calls, Clock, Config, Node, Outside};
+use tandem_actors::calls::CallActor;
+use tandem_actors::drill::How;
+use tandem_actors::{Calls, Clock, Config, Group, Node, Outside, Service, ServiceError};
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
 use tandem_core::cdr::Cdr;
@@ -22,6 +23,7 @@ use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort, Signal};
 use tandem_core::routing::Query;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub struct World {
@@ -159,6 +161,20 @@ impl Recorder {
 pub const CALLER: &str = "+4930111111";
 pub const CALLEE: &str = "+4930222222";
 
+/// Runs until told to stop.
+struct Idle(&'static str);
+
+impl Service for Idle {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), ServiceError> {
+        stop.cancelled().await;
+        Ok(())
+    }
+}
+
 /// A call and its caller's leg.
 #[derive(Clone, Copy)]
 pub struct Ids {
@@ -171,7 +187,18 @@ impl World {
         Self::with(&Config { shards: NonZeroU8::new(3).unwrap(), ..Config::default() }).await
     }
 
+    /// With groups of services that only run.
+    pub async fn with_services() -> Self {
+        let edges = Group::new("edges").with(Arc::new(Idle("sip.0"))).with(Arc::new(Idle("http")));
+        let ledger = Group::new("ledger").with(Arc::new(Idle("ledger.writer")));
+        Self::of(&Config { shards: NonZeroU8::new(3).unwrap(), ..Config::default() }, vec![ledger, edges]).await
+    }
+
     pub async fn with(config: &Config) -> Self {
+        Self::of(config, Vec::new()).await
+    }
+
+    async fn of(config: &Config, groups: Vec<Group>) -> Self {
         quiet();
         let metrics = Arc::<Metrics>::default();
         let calls = Calls::new(config, Clock::start(), metrics.clone());
@@ -183,7 +210,7 @@ impl World {
             bus: outside.clone(),
             plan: outside.clone(),
         });
-        let node = Node::start(calls.clone(), Vec::new()).await.unwrap();
+        let node = Node::start(calls.clone(), groups).await.unwrap();
         Self { calls, node, metrics, outside }
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tandem_actors::calls::{CallActor, How};
+use tandem_actors::calls::CallActor;
+use tandem_actors::drill::How;
 use tandem_core::leg::LegInput;
 use tokio::time::sleep;
 use world::{CALLEE, CALLER, World, new_call};

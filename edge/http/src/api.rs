@@ -35,7 +35,7 @@ pub struct Api {
     pub operator: Arc<dyn Operator>,
     /// Who may ask it.
     pub token: OperatorToken,
-    /// Whether parts may be broken on purpose: in development only.
+    /// Whether parts may be broken on purpose.
     pub may_break: bool,
     /// Legs and event streams of browsers.
     pub clients: Arc<Clients>,

@@ -6,7 +6,7 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
-//!  /api/v1/ops/calls  /api/v1/ops/break   the operator's token; `break` only in development
+//!  /api/v1/ops/{calls,tree,break}         the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -41,7 +41,7 @@ mod user_call;
 pub use api::{Api, router};
 pub use clients::Clients;
 pub use history::{History, HistoryUnavailable, Page};
-pub use operator::{BreakRefused, NotReady, Operator, Part};
+pub use operator::{BreakRefused, NotReady, Operator};
 pub use server::serve;
 pub use sign_in::SignIns;
 pub use token::OperatorToken;

@@ -45,8 +45,8 @@ pub(crate) enum Problem {
     TimedOut,
     #[error("{message}")]
     Body { status: StatusCode, message: String },
-    #[error("{0:?} is no id of this kind")]
-    InvalidId(String),
+    #[error("breaking parts is not allowed on this node (ops.allow_break)")]
+    BreakDisabled,
     #[error("{0}")]
     Break(#[from] BreakRefused),
     #[error("{0}")]
@@ -131,13 +131,13 @@ impl Problem {
             | Self::Unauthenticated(Door::Api)
             | Self::InvalidCredentials
             | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
-            Self::Unauthenticated(Door::Calls) | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::BreakDisabled => StatusCode::FORBIDDEN,
             Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
                 StatusCode::NOT_FOUND
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body { status, .. } => *status,
-            Self::InvalidId(_) | Self::Invalid(_) | Self::InvalidSdp(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::InvalidSdp(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Break(BreakRefused::Unsupported)
             | Self::CallAlreadyActive
@@ -152,15 +152,16 @@ impl Problem {
         }
     }
 
-    const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized | Self::Unauthenticated(_) => "unauthorized",
-            Self::NotFound | Self::Break(BreakRefused::Unknown) => "not_found",
+            Self::NotFound => "not_found",
+            Self::Break(BreakRefused::Unknown) => "part_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TimedOut => "timed_out",
             Self::Body { .. } => "invalid_body",
-            Self::InvalidId(_) => "invalid_id",
-            Self::Break(BreakRefused::Unsupported) => "unsupported",
+            Self::BreakDisabled => "break_disabled",
+            Self::Break(BreakRefused::Unsupported) => "break_unsupported",
             Self::Invalid(_) => "validation_error",
             Self::TooLarge(_) => "payload_too_large",
             Self::InvalidSdp(_) => "invalid_sdp",

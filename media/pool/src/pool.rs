@@ -130,6 +130,7 @@ impl Pool {
 
     /// The worker broke too often. Its legs hear [`MediaNews::Broken`], and no other is put there.
     pub fn give_up(&self, worker: usize) {
+        self.seats.get(worker).into_iter().for_each(Seat::vacate);
         let lost = self.directory.lock().close_worker(worker);
         for lost in lost {
             lost.end();
@@ -143,6 +144,25 @@ impl Pool {
         if let Some(seat) = self.seats.get(worker) {
             seat.ask_to_break();
         }
+    }
+
+    /// For drills: the worker's thread hangs at its next turn.
+    pub fn hang_worker(&self, worker: usize) {
+        if let Some(seat) = self.seats.get(worker) {
+            seat.ask_to_hang();
+        }
+    }
+
+    /// How many threads the worker has had. `None`: there is no such worker.
+    #[must_use]
+    pub fn threads(&self, worker: usize) -> Option<u64> {
+        self.seats.get(worker).map(Seat::threads)
+    }
+
+    /// How many changes of legs the worker has not looked at yet.
+    #[must_use]
+    pub fn waiting(&self, worker: usize) -> usize {
+        self.seats.get(worker).map_or(0, Seat::waiting)
     }
 
     /// For drills: the leg's next packet panics.

@@ -22,6 +22,8 @@ pub(crate) struct Seat {
     must_review: AtomicBool,
     /// For drills: the worker panics.
     must_break: AtomicBool,
+    /// For drills: the worker stops turning.
+    must_hang: AtomicBool,
     /// Which thread has the seat. One with an older number is over, even if it wakes.
     generation: AtomicU64,
     /// Serial of the box whose step is under way, 0 for none: found here after a panic or a hang.
@@ -37,6 +39,7 @@ impl Seat {
             is_woken: AtomicBool::new(false),
             must_review: AtomicBool::new(false),
             must_break: AtomicBool::new(false),
+            must_hang: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             touching: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
@@ -50,6 +53,21 @@ impl Seat {
         *self.waker.lock() = Some(waker);
         self.is_woken.store(false, SeqCst);
         (generation, self.touching.swap(0, SeqCst))
+    }
+
+    /// Nobody sits here any more.
+    pub(crate) fn vacate(&self) {
+        self.generation.fetch_add(1, SeqCst);
+    }
+
+    /// How many threads it has had.
+    pub(crate) fn threads(&self) -> u64 {
+        self.generation.load(SeqCst)
+    }
+
+    /// How many changes wait to be looked at.
+    pub(crate) fn waiting(&self) -> usize {
+        self.notes.len()
     }
 
     pub(crate) fn is_held_by(&self, generation: u64) -> bool {
@@ -73,6 +91,11 @@ impl Seat {
 
     pub(crate) fn ask_to_break(&self) {
         self.must_break.store(true, SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn ask_to_hang(&self) {
+        self.must_hang.store(true, SeqCst);
         self.wake();
     }
 
@@ -106,6 +129,10 @@ impl Seat {
 
     pub(crate) fn takes_break(&self) -> bool {
         self.must_break.swap(false, SeqCst)
+    }
+
+    pub(crate) fn takes_hang(&self) -> bool {
+        self.must_hang.swap(false, SeqCst)
     }
 
     /// The worker is about to touch this box; 0: it came back from it.

@@ -136,6 +136,10 @@ impl<'a> Worker<'a> {
             if self.seat.takes_break() {
                 break_down();
             }
+            if self.seat.takes_hang() {
+                self.hang();
+                return Ok(());
+            }
             // First, for what is new may be spoken to already.
             self.reconcile_noted();
             self.read(&events);
@@ -144,6 +148,13 @@ impl<'a> Worker<'a> {
             self.count();
         }
         Ok(())
+    }
+
+    /// What a drill asks for: no turn until somebody else has the seat, and none after that.
+    fn hang(&self) {
+        while self.seat.is_held_by(self.generation) && !self.pool.is_stopped() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn timeout(&self) -> Duration {

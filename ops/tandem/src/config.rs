@@ -26,6 +26,7 @@ const LISTS: [&str; 3] = ["sip.udp", "sip.tcp", "sip.domains"];
 pub(crate) struct Config {
     pub(crate) node: NodeConfig,
     pub(crate) log: LogConfig,
+    pub(crate) ops: OpsConfig,
     pub(crate) http: tandem_http::config::Config,
     pub(crate) sip: SipConfig,
     pub(crate) media: tandem_media::Config,
@@ -42,6 +43,14 @@ pub(crate) struct Config {
 pub(crate) struct NodeConfig {
     /// Country whose numbers may be dialled without a country code (ISO 3166, two letters). Default none.
     pub(crate) home_country: Option<String>,
+}
+
+/// The `[ops]` section.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OpsConfig {
+    /// Whether the operator may break parts of the node on purpose (`tandem break`). Default false.
+    pub(crate) allow_break: bool,
 }
 
 /// The `[voip]` section.

@@ -29,7 +29,7 @@ use crate::cli::say;
 use crate::config::{Config, Provider};
 use crate::edges::Edges;
 use crate::identity::{StoredAccounts, signing_keys};
-use crate::operator::NodeOperator;
+use crate::operator::{MEDIA, NodeOperator};
 use crate::plan::LivePlan;
 use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
@@ -64,7 +64,7 @@ async fn serve(config: &Config, dev: bool) -> Result<()> {
     let mut signals = Signals::listen()?;
     let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
     let node = Node::start(calls.clone(), groups).await?;
-    operator.set_started();
+    operator.set_started(node.tree().clone());
     info!("ready");
     if dev {
         say(&greeting(config))?;
@@ -140,13 +140,14 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let history = Arc::new(StoredCalls(storage.clone()));
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
-    let operator = Arc::new(NodeOperator::new(calls.clone(), pool.clone()));
+    let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
+    let operator = Arc::new(NodeOperator::new(calls.clone(), pool, workers.clone()));
     let token = OperatorToken::new(operator_token(&config.storage.data_dir)?);
     let api = Api {
         metrics: metrics.clone(),
         operator: operator.clone(),
         token,
-        may_break: dev,
+        may_break: config.ops.allow_break,
         clients,
         sign_ins,
         history,
@@ -162,7 +163,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let groups = vec![
         Group::new("ledger").with(Arc::new(LedgerWriter(ledger.clone()))).with(Arc::new(disk)),
         Group::new("bus").with(Arc::new(Relay(ledger))),
-        MediaWorker::all(&pool, &clock).fold(Group::new("media"), Group::with),
+        workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
         Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)),
     ];

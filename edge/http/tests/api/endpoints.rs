@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::world::{World, node_call as call};
+use crate::log::Log;
+use crate::world::World;
 
 const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
 
@@ -69,23 +70,39 @@ async fn without_the_token_the_operator_s_endpoints_are_closed() {
 }
 
 #[tokio::test]
-async fn parts_are_broken_only_in_development() {
-    let server = start(false, Config::default());
-    assert_eq!(server.post_break("{}").await.0, 404);
+async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audited() {
+    let (log, _guard) = Log::start();
     let server = start(true, Config::default());
-    let request = |kind: &str, id: &str, how: &str| json!({"kind": kind, "id": id, "how": how}).to_string();
-    let call = call().to_string();
-    for (body, status, error) in [
-        (request("call", &call, "panic"), 204, Value::Null),
-        (request("call", &call, "kill"), 404, json!("not_found")),
-        (request("worker", "0", "kill"), 409, json!("unsupported")),
-        (request("leg", &call, "kill"), 400, json!("invalid_id")),
-        (request("node", &call, "kill"), 422, json!("invalid_body")),
-        (String::from("{"), 400, json!("invalid_body")),
+    let request = |id: &str, how: &str| json!({"id": id, "how": how}).to_string();
+    for (body, status, error, audited) in [
+        (request("edges/sip.0", "panic"), 204, Value::Null, r#"id="edges/sip.0" how="panic" outcome="broken""#),
+        (request("edges/sip.0", "hang"), 204, Value::Null, r#"id="edges/sip.0" how="hang" outcome="broken""#),
+        (request("nobody", "kill"), 404, json!("part_not_found"), r#"id="nobody" how="kill" outcome="part_not_found""#),
+        (request("worker.0", "kill"), 409, json!("break_unsupported"), r#"how="kill" outcome="break_unsupported""#),
+        (request("node", "melt"), 422, json!("invalid_body"), r#"id="" how="" outcome="invalid_body""#),
+        (String::from("{"), 400, json!("invalid_body"), r#"id="" how="" outcome="invalid_body""#),
     ] {
         let (got, response) = server.post_break(&body).await;
         assert_eq!((got, &response["error"]), (status, &error), "{body}");
+        assert!(log.takes(&["audit", r#"who="operator""#, audited]), "{body}");
     }
+    assert_eq!(server.get("/api/v1/ops/break", "").await.0, 401);
+    assert!(log.takes(&["audit", r#"who="nobody""#, "/ops/break", r#"outcome="unauthorized""#]));
+    let server = start(false, Config::default());
+    let (status, response) = server.post_break(&request("edges/sip.0", "kill")).await;
+    assert_eq!((status, &response["error"]), (403, &json!("break_disabled")));
+    assert!(response["message"].as_str().unwrap().contains("ops.allow_break"), "{response}");
+    assert!(log.takes(&["audit", r#"id="edges/sip.0" how="kill" outcome="break_disabled""#]));
+}
+
+#[tokio::test]
+async fn the_tree_is_a_flat_list_with_what_the_contract_names() {
+    let server = start(false, Config::default());
+    assert_eq!(server.get("/api/v1/ops/tree", "").await.0, 401);
+    let (status, body) = server.get("/api/v1/ops/tree", TOKEN).await;
+    let service = json!([{"id": "edges/sip.0", "kind": "service", "name": "sip.0", "parent": "edges", "owner": null,
+        "state": "running", "age_ms": 7, "restarts": 1, "inbox": 0}]);
+    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, service));
 }
 
 #[tokio::test]
@@ -95,7 +112,7 @@ async fn what_is_unknown_or_too_large_is_refused_in_json() {
     assert_eq!((status, body.contains("not_found")), (404, true));
     let (status, body) = server.get("/api/v1/ops/break", TOKEN).await;
     assert_eq!((status, body.contains("method_not_allowed")), (405, true));
-    let large = json!({"kind": "call", "id": "x".repeat(200), "how": "kill"}).to_string();
+    let large = json!({"id": "x".repeat(200), "how": "kill"}).to_string();
     assert_eq!(server.post_break(&large).await.0, 413);
 }
 

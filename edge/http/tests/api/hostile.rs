@@ -1,15 +1,11 @@
 //! Bodies that nobody should send, and what must not be logged.
 
-use std::io::Write;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::json;
 use tandem_core::id::Tenant;
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::Log;
 use crate::player::answer;
 use crate::world::{World, frame, read, user_id};
 
@@ -97,28 +93,6 @@ fn no_body_ever_breaks_anything() {
         .unwrap();
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// C26: what is logged, at which level; and no token, number or name ever.
 #[test]
 fn the_log_tells_what_was_done_by_its_ids_and_no_secret() {
@@ -141,7 +115,7 @@ fn the_log_tells_what_was_done_by_its_ids_and_no_secret() {
             world.token(1)
         })
     });
-    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let text = log.text();
     let ours: Vec<_> = text.lines().filter(|line| line.contains("tandem_http")).collect();
     for (level, words) in [
         (" INFO ", "call initiated call_id=call_"),

@@ -7,6 +7,7 @@ mod endpoints;
 mod events;
 mod hostile;
 mod identity;
+mod log;
 mod page;
 mod player;
 mod world;

@@ -12,13 +12,15 @@ use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_actors::Clock;
-use tandem_actors::calls::{CallActor, CallView, How};
+use tandem_actors::calls::CallView;
+use tandem_actors::drill::How;
+use tandem_actors::tree::{Kind, PartView};
 use tandem_core::id::{CallId, DeviceId, NodeId, Tenant, UserId};
 use tandem_core::metric::{Counter, Metrics};
 use tandem_http::config::Config;
 use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
 use tandem_http::{
-    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, Part, SignIns,
+    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns,
     UserCall, serve,
 };
 use tokio::net::TcpStream;
@@ -232,13 +234,8 @@ impl History for Stored {
     }
 }
 
-/// A node that drains and has one call, whose actor cannot be killed.
+/// A node that drains and has one service and one media thread.
 struct Node;
-
-/// The call of [`Node`].
-pub(crate) fn node_call() -> CallId {
-    CallId::from_uuid(Uuid::from_u128(7))
-}
 
 impl Operator for Node {
     fn not_ready(&self) -> Vec<NotReady> {
@@ -249,10 +246,16 @@ impl Operator for Node {
         Vec::new()
     }
 
-    fn break_part(&self, part: Part, how: How) -> Result<(), BreakRefused> {
-        match (part, how) {
-            (Part::Actor(CallActor::Call(id)), How::Panic) if id == node_call() => Ok(()),
-            (Part::Worker(0), How::Kill) => Err(BreakRefused::Unsupported),
+    fn tree(&self) -> Vec<PartView> {
+        let (id, name) = (String::from("edges/sip.0"), String::from("sip.0"));
+        let (parent, state) = (Some(String::from("edges")), String::from("running"));
+        vec![PartView { id, kind: Kind::Service, name, parent, owner: None, state, age_ms: 7, restarts: 1, inbox: 0 }]
+    }
+
+    fn break_part(&self, id: &str, how: How) -> Result<(), BreakRefused> {
+        match (id, how) {
+            ("edges/sip.0", _) => Ok(()),
+            ("worker.0", How::Kill) => Err(BreakRefused::Unsupported),
             _ => Err(BreakRefused::Unknown),
         }
     }

@@ -198,6 +198,30 @@ fn a_second_thread_for_a_worker_ends_the_first_and_carries_on() {
 }
 
 #[test]
+fn a_thread_that_hangs_carries_nothing_and_ends_when_another_has_its_seat() {
+    let world = World::start(config(24_950, 8, 1));
+    let (mut a, mut b) = talking(&world);
+    a.speak(0);
+    assert_eq!(b.hear(1).len(), 1);
+    world.pool.hang_worker(0);
+    world.until(|| {
+        let turns = world.pool.turns(0);
+        std::thread::sleep(Duration::from_millis(600)); // the longest turn takes 400 ms
+        world.pool.turns(0) == turns
+    });
+    a.speak(1);
+    assert_eq!(b.hear(1).len(), 0);
+    let pool = world.pool.clone();
+    let second = std::thread::spawn(move || pool.work(0).unwrap());
+    world.until(|| world.has_a_thread_returned());
+    a.speak(2);
+    assert_eq!(b.hear(2).len(), 2, "what waited meanwhile is not lost");
+    assert_eq!(world.pool.threads(0), Some(2));
+    drop(world);
+    second.join().unwrap();
+}
+
+#[test]
 fn a_packet_that_panics_ends_its_own_leg_and_no_other() {
     let world = World::start(config(24_900, 8, 1));
     let (mut a, mut b) = talking(&world);

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 11] = [
+const SECTIONS: [(&str, &str, &str); 12] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
+    ("ops", "OpsConfig", include_str!("../config.rs")),
     ("voip", "VoipConfig", include_str!("../config.rs")),
     ("http", "Config", include_str!("../../../../edge/http/src/config.rs")),
     ("sip", "SipConfig", include_str!("../../../../edge/sip/src/config.rs")),

@@ -1,4 +1,5 @@
 //! A media worker as a service: a thread that is replaced when it panics or hangs, and given up when it does so too often.
+//! The thread outlives the service: whoever comes after it watches over the same one.
 
 use std::io;
 use std::sync::Arc;
@@ -6,16 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::Shared;
 use parking_lot::Mutex;
+use tandem_actors::tree::{Kind, PartView};
 use tandem_actors::{Clock, Service, ServiceError};
 use tandem_core::restart::{Budget, Verdict};
+use tandem_core::time::Timestamp;
 use tandem_media::Pool;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-/// A worker turns at least twice a second. One that has not for this long hangs.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A worker turns at least twice a second. One that has not at this many looks in a row, half a second apart, hangs.
+const PATIENCE: u8 = 4;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Threads that one worker may use up in [`WINDOW`] beyond its first.
 const RESTARTS: usize = 3;
@@ -29,8 +37,17 @@ pub(crate) struct MediaWorker {
     pool: Arc<Pool>,
     worker: usize,
     clock: Clock,
+    thread: Mutex<Option<Thread>>,
     budget: Mutex<Budget>,
     is_given_up: AtomicBool,
+}
+
+/// A thread that was begun.
+#[derive(Clone)]
+struct Thread {
+    began: Timestamp,
+    /// What it returned. A panic drops the sender.
+    ended: Shared<oneshot::Receiver<Result<(), Arc<io::Error>>>>,
 }
 
 /// Why a thread ended that should not have.
@@ -41,7 +58,7 @@ enum WorkerError {
     #[error("thread hangs")]
     Hung,
     #[error("thread cannot work")]
-    Io(#[from] io::Error),
+    Io(#[from] Arc<io::Error>),
 }
 
 impl MediaWorker {
@@ -53,35 +70,71 @@ impl MediaWorker {
                 pool: pool.clone(),
                 worker,
                 clock: clock.clone(),
+                thread: Mutex::default(),
                 budget: Mutex::default(),
                 is_given_up: AtomicBool::new(false),
             })
         })
     }
 
-    /// Works on a thread of its own until the pool is stopped.
-    async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
-        let (done, mut ended) = oneshot::channel();
-        let (pool, worker) = (self.pool.clone(), self.worker);
-        // A panic drops the sender. If nobody waits any more, the supervisor has replaced us.
-        thread::Builder::new().name(self.name.clone()).spawn(move || drop(done.send(pool.work(worker))))?;
-        tokio::select! {
-            outcome = &mut ended => return outcome.map_err(|_| WorkerError::Panicked)?.map_err(Into::into),
-            () = self.hangs() => return Err(WorkerError::Hung),
-            () = stop.cancelled() => self.pool.stop(),
+    /// Its thread, in group `group`, as the tree has it.
+    pub(crate) fn view(&self, group: &str) -> PartView {
+        let began = self.thread.lock().as_ref().map(|thread| thread.began);
+        let age = began.map_or(Duration::ZERO, |began| self.clock.now().mono - began);
+        let state = match began {
+            Some(_) => "running",
+            None if self.is_given_up.load(Relaxed) => "given up",
+            None => "waiting",
+        };
+        let id = format!("worker.{}", self.worker);
+        PartView {
+            name: id.clone(),
+            id,
+            kind: Kind::Worker,
+            parent: Some(format!("{group}/{}", self.name)),
+            owner: None,
+            state: state.to_owned(),
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            restarts: u32::try_from(self.pool.threads(self.worker).unwrap_or(0).saturating_sub(1)).unwrap_or(u32::MAX),
+            inbox: self.pool.waiting(self.worker),
         }
-        ended.await.map_err(|_| WorkerError::Panicked)?.map_err(Into::into)
+    }
+
+    /// Watches over its thread until the pool is stopped.
+    async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        let ended = self.thread()?.ended;
+        let outcome = tokio::select! {
+            outcome = ended.clone() => outcome.map_err(|_| WorkerError::Panicked).and_then(|it| Ok(it?)),
+            () = self.hangs() => Err(WorkerError::Hung),
+            () = stop.cancelled() => {
+                self.pool.stop();
+                ended.await.map_err(|_| WorkerError::Panicked).and_then(|it| Ok(it?))
+            }
+        };
+        *self.thread.lock() = None;
+        outcome
+    }
+
+    /// The thread that an earlier run has begun, or else another.
+    fn thread(&self) -> Result<Thread, WorkerError> {
+        let mut thread = self.thread.lock();
+        if let Some(running) = &*thread {
+            return Ok(running.clone());
+        }
+        let (done, ended) = oneshot::channel();
+        let (pool, worker) = (self.pool.clone(), self.worker);
+        let work = move || drop(done.send(pool.work(worker).map_err(Arc::new)));
+        thread::Builder::new().name(self.name.clone()).spawn(work).map_err(Arc::new)?;
+        Ok(thread.insert(Thread { began: self.clock.now().mono, ended: ended.shared() }).clone())
     }
 
     /// Returns when the thread has not turned for a while.
     async fn hangs(&self) {
-        let mut turns = self.pool.turns(self.worker);
-        loop {
-            tokio::time::sleep(PATIENCE).await;
+        let (mut turns, mut missed) = (None, 0);
+        while missed < PATIENCE {
+            tokio::time::sleep(LOOK).await;
             let now = self.pool.turns(self.worker);
-            if now == turns {
-                return;
-            }
+            missed = if now == turns { missed + 1 } else { 0 };
             turns = now;
         }
     }

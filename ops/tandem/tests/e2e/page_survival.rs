@@ -39,8 +39,8 @@ fn a_page_and_a_phone_hear_nothing_of_what_breaks() {
     let actors = actors(&node);
     assert_eq!(actors.len(), 5, "a call, two legs, two tracks: {actors:?}");
     for how in ["kill", "panic"] {
-        for (kind, id) in &actors {
-            node.break_actor(kind, id, how);
+        for id in &actors {
+            node.break_actor(id, how);
             stream.wait_for(PAUSE);
         }
     }
@@ -49,7 +49,7 @@ fn a_page_and_a_phone_hear_nothing_of_what_breaks() {
     let actors_gap = stream.longest_gap();
 
     for worker in 0..2 {
-        node.break_actor("worker", &worker.to_string(), "panic");
+        node.break_actor(&format!("worker.{worker}"), "panic");
         stream.wait_for(5 * PAUSE);
     }
     let after_worker = settled(&mut alice);

@@ -33,8 +33,8 @@ fn killed_and_panicked_actors_of_a_talking_call_lose_no_packet() {
     let actors = actors(&node);
     assert_eq!(actors.len(), 5, "a call, two legs, two tracks: {actors:?}");
     for how in ["kill", "panic"] {
-        for (kind, id) in &actors {
-            node.break_actor(kind, id, how);
+        for id in &actors {
+            node.break_actor(id, how);
             near.wait_for(PAUSE);
         }
     }

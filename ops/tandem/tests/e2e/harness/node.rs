@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;
+use tandem_actors::tree::PartView;
 
 use super::ledger::Ledger;
 use super::process::Process;
@@ -134,9 +135,14 @@ impl Node {
         value.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
 
-    /// Breaks an actor: kind `call`, `leg` or `track`, how `kill` or `panic`.
-    pub fn break_actor(&self, kind: &str, id: &str, how: &str) {
-        let body = serde_json::json!({ "kind": kind, "id": id, "how": how });
+    /// Every actor there is.
+    pub fn tree(&self) -> Vec<PartView> {
+        serde_json::from_str(&self.operate("GET", "/api/v1/ops/tree", "", 200)).unwrap()
+    }
+
+    /// Breaks an actor: `kill`, `panic` or `hang`.
+    pub fn break_actor(&self, id: &str, how: &str) {
+        let body = serde_json::json!({ "id": id, "how": how });
         self.operate("POST", "/api/v1/ops/break", &body.to_string(), 204);
     }
 
@@ -192,7 +198,7 @@ fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> Stri
     let mut text = format!(
         "[voip]\nprovider = \"{provider}\"\n\n[http]\nbind = \"{http}\"\n\n[sip]\nudp = [\"{sip}\"]\ntcp = [\"{sip}\"]\nring_timeout = \"{}ms\"\n\n\
          [media]\nfirst_port = {first}\nlast_port = {last}\nfirst_peer_port = 0\nsilence_timeout = \"{}ms\"\n\n\
-         [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n",
+         [log]\nformat = \"json\"\nfilter = \"info,tandem=debug\"\n\n[ops]\nallow_break = true\n",
         ring_timeout.as_millis(),
         silence_timeout.as_millis()
     );

@@ -1,20 +1,11 @@
 //! Which actors a call has.
 
-use serde_json::Value;
+use tandem_actors::tree::Kind;
 
 use super::node::Node;
 
-/// Kind and id of every actor of the only call there is.
-pub fn actors(node: &Node) -> Vec<(&'static str, String)> {
-    let view = node.calls();
-    let call = &view[0];
-    let id = |it: &Value| it.as_str().unwrap().to_owned();
-    let mut actors = vec![("call", id(&call["call_id"]))];
-    for leg in call["legs"].as_array().unwrap() {
-        let leg = id(&leg["leg_id"]);
-        // A leg has one track, with the same number.
-        actors.push(("track", leg.replacen("leg_", "trk_", 1)));
-        actors.push(("leg", leg));
-    }
-    actors
+/// Ids of every actor of the calls there are: calls first, then legs, then tracks.
+pub fn actors(node: &Node) -> Vec<String> {
+    let is_of_a_call = |kind| matches!(kind, Kind::Call | Kind::Leg | Kind::Track);
+    node.tree().into_iter().filter(|part| is_of_a_call(part.kind)).map(|part| part.id).collect()
 }
