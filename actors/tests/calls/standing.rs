@@ -119,7 +119,10 @@ async fn the_tree_names_everything_once_and_parents_and_owners_first() {
     }
     let find = |id: &str| parts.iter().find(|it| it.id == id).unwrap();
     assert_eq!(parts.iter().filter(|it| it.parent.is_none()).count(), 1);
-    assert_eq!((find("node").kind, find("edges").kind, find("edges/sip.0").kind), (Kind::Node, Kind::Group, Kind::Service));
+    assert_eq!(
+        (find("node").kind, find("edges").kind, find("edges/sip.0").kind),
+        (Kind::Node, Kind::Group, Kind::Service)
+    );
     assert_eq!(find("edges/sip.0").name, "sip.0");
     let (call, leg) = (find(&ids.call.to_string()), find(&callee.to_string()));
     assert_eq!((call.kind, call.state.as_str(), leg.kind), (Kind::Call, "talking", Kind::Leg));

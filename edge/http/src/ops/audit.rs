@@ -17,7 +17,11 @@ pub(super) fn refused(CameFrom(from): CameFrom, method: &Method, path: &str) {
 }
 
 /// The operator broke a part, or could not.
-pub(super) fn broken(CameFrom(from): CameFrom, (id, how): (Option<String>, Option<How>), outcome: &Result<(), Problem>) {
+pub(super) fn broken(
+    CameFrom(from): CameFrom,
+    (id, how): (Option<String>, Option<How>),
+    outcome: &Result<(), Problem>,
+) {
     let outcome = outcome.as_ref().map_or_else(Problem::code, |()| "broken");
     let id = cut(id.as_deref().unwrap_or_default());
     let how = how.map_or("", How::name);

@@ -138,7 +138,6 @@ fn settings(options: &Options, far: SocketAddr) -> Settings {
     let calls = u16::try_from(options.calls + options.peers).unwrap_or(u16::MAX);
     let count = WORKERS.to_string();
     let environment = vec![
-        ("TANDEM__OPS__ALLOW_BREAK", String::from("true")),
         ("TANDEM__MEDIA__WORKERS", count.clone()),
         ("TANDEM__CALLS__SHARDS", count),
         ("TANDEM__LOG__FILTER", String::from("info")),

@@ -18,8 +18,8 @@ use crate::harness::ledger::Ledger;
 /// The longest silence that a media worker's end may cost.
 const GAP: Duration = Duration::from_millis(200);
 
-/// How much longer when it hangs: the watchdog looks twice, two seconds apart.
-const WATCHDOG: Duration = Duration::from_secs(4);
+/// How much longer when it hangs: the watchdog looks every half second, and not at the moment at which it begins.
+const WATCHDOG: Duration = Duration::from_millis(2_500);
 
 /// A silence below this is nobody's fault.
 const USUAL: Duration = Duration::from_millis(40);
@@ -268,7 +268,7 @@ impl Court<'_> {
 /// How long a kill may show: a hang until the watchdog has seen it.
 fn reach(kill: &Kill) -> Duration {
     let notice = if kill.victim.how == "hang" { WATCHDOG } else { Duration::ZERO };
-    notice + Duration::from_secs(1)
+    notice + Duration::from_secs(2)
 }
 
 /// The records of the run, and the names of its calls.

@@ -15,6 +15,12 @@ pub const KINDS: [&str; 9] = ["call", "leg", "track", "worker", "service", "root
 /// In which ways each is broken in turn. A hang costs its watchdog's patience: it is one of five.
 const WAYS: [&str; 5] = ["panic", "kill", "panic", "kill", "hang"];
 
+/// How long a hung media worker is left alone with those who watch over it.
+const WATCH: Duration = Duration::from_secs(4);
+
+/// Their kinds. Whoever breaks them meanwhile makes the watchdog begin anew.
+const WATCHERS: [&str; 3] = ["service", "group", "node"];
+
 /// One line of the operator's tree.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Actor {
@@ -48,6 +54,8 @@ pub struct Choice {
     /// When each was broken.
     broken: HashMap<String, Vec<Instant>>,
     impossible: HashSet<(&'static str, &'static str)>,
+    /// Until when no watcher is broken.
+    watched: Option<Instant>,
     dice: u64,
 }
 
@@ -101,6 +109,7 @@ impl Choice {
             next_way: HashMap::new(),
             broken: HashMap::new(),
             impossible: HashSet::new(),
+            watched: None,
             dice: seed,
         }
     }
@@ -111,6 +120,9 @@ impl Choice {
             let kind = self.kinds[self.turn % self.kinds.len()];
             self.turn += 1;
             let Some(how) = self.way(kind) else { continue };
+            if WATCHERS.contains(&kind) && self.watched.is_some_and(|until| now < until) {
+                continue;
+            }
             let able: Vec<&Actor> = tree.iter().filter(|it| it.kind == kind && self.may(now, it)).collect();
             if able.is_empty() {
                 continue;
@@ -118,6 +130,9 @@ impl Choice {
             let actor = able[self.roll() % able.len()].clone();
             *self.next_way.entry(kind).or_default() += 1;
             self.broken.entry(actor.id.clone()).or_default().push(now);
+            if (kind, how) == ("worker", "hang") {
+                self.watched = Some(now + WATCH);
+            }
             let call = call_of(tree, &actor);
             return Some(Victim { kind, how, actor, call });
         }
