@@ -36,7 +36,7 @@ use crate::registrar::Registrar;
 use crate::shard::{Shard, malformed_answer, place_of_call_id, place_of_leg, sip_entry, turn_away};
 use crate::shared::Shared;
 use crate::transport::tcp::{Connections, Receiver};
-use crate::transport::udp::UdpEnd;
+use crate::transport::udp::{UdpEnd, Wire};
 
 /// How long a nonce may be used.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
@@ -99,10 +99,31 @@ impl Sip {
     /// A value is out of its range, or an address cannot be bound.
     pub fn new(config: SipConfig, deps: Deps) -> Result<Self, SetupError> {
         config.check()?;
-        let Deps { calls, accounts, registrar, metrics, trace, clock, tenant, node } = deps;
         let buffer = config.limits.receive_buffer;
-        let udp: Vec<UdpEnd> = config.udp.iter().map(|it| UdpEnd::bind(*it, buffer)).collect::<io::Result<_>>()?;
-        let tcp: Vec<TcpListener> = config.tcp.iter().map(|it| listen(*it)).collect::<io::Result<_>>()?;
+        let udp = config.udp.iter().map(|it| UdpEnd::bind(*it, buffer)).collect::<io::Result<_>>()?;
+        let tcp = config.tcp.iter().map(|it| listen(*it)).collect::<io::Result<_>>()?;
+        Ok(Self::assemble(config, deps, udp, tcp))
+    }
+
+    /// A border without sockets, to be measured or simulated: what it sends to anybody goes to `wire`, what comes is
+    /// given to [`take`](Self::take). It believes that its address is `local`.
+    ///
+    /// # Errors
+    /// A value is out of its range.
+    pub fn wired(config: SipConfig, deps: Deps, local: SocketAddr, wire: Wire) -> Result<Self, SetupError> {
+        config.check()?;
+        Ok(Self::assemble(config, deps, vec![UdpEnd::wired(local, wire)], Vec::new()))
+    }
+
+    /// A datagram has come, by whatever way.
+    pub fn take(&self, from: SocketAddr, bytes: Bytes) {
+        let Some(end) = self.0.udp.first() else { return };
+        let flow = Flow { transport: Transport::Udp, local: end.local(), remote: from, connection: 0 };
+        self.0.datagram(flow, bytes);
+    }
+
+    fn assemble(config: SipConfig, deps: Deps, udp: Vec<UdpEnd>, tcp: Vec<TcpListener>) -> Self {
+        let Deps { calls, accounts, registrar, metrics, trace, clock, tenant, node } = deps;
         let guard = Guard::new(config.limits.guard.clone(), clock().mono);
         // High, so that no number of an earlier process means one of ours.
         let first = u64::from(rand::random::<u32>()) << 31 | 1;
@@ -129,7 +150,7 @@ impl Sip {
             (inbox, Mutex::new(Shard::new(index, shared.clone(), rand::random())))
         };
         let shards = (0..shared.config.shards.max(1)).map(shard).collect();
-        Ok(Self(Arc::new(Border { shared, clock, shards, guard: Mutex::new(guard), udp, tcp, connections })))
+        Self(Arc::new(Border { shared, clock, shards, guard: Mutex::new(guard), udp, tcp, connections }))
     }
 
     /// How many shards there are: [`run_shard`](Self::run_shard) is for each.

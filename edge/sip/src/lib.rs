@@ -36,3 +36,4 @@ mod world;
 pub use config::SipConfig;
 pub use edge::{Clock, Deps, SetupError, Sip};
 pub use registrar::Registrar;
+pub use transport::udp::Wire;

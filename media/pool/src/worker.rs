@@ -237,9 +237,9 @@ impl<'a> Worker<'a> {
     }
 
     fn take(&mut self, now: Timestamp, found: &Arc<BlackBox>, socket: Socket, from: SocketAddr, len: usize) {
-        let (engine, buffer) = (&mut self.engine, &mut self.buffer);
+        let (engine, buffer, break_on) = (&mut self.engine, &mut self.buffer, self.pool.config.break_on);
         let step = || {
-            if found.is_fragile() {
+            if found.is_fragile() || break_on.is_some_and(|ssrc| is_from(ssrc, buffer.as_slice(), len)) {
                 break_down();
             }
             engine.receive(now, socket, from, buffer.as_mut_slice(), len)
@@ -352,6 +352,11 @@ fn guarded<R>(seat: &Seat, found: &BlackBox, step: impl FnOnce() -> R) -> Option
     let outcome = catch_unwind(AssertUnwindSafe(step));
     seat.touch(0);
     outcome.ok()
+}
+
+/// Whether a datagram is an RTP packet of this SSRC: its place is the same with SRTP (RFC 3550, 5.1).
+fn is_from(ssrc: u32, buffer: &[u8], len: usize) -> bool {
+    buffer.get(..len).and_then(|datagram| datagram.get(8..12)) == Some(ssrc.to_be_bytes().as_slice())
 }
 
 /// What a drill asks for.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,10 +16,19 @@ const LARGEST: usize = 65_535;
 /// Pause after an error of the socket, so that one that stays does not take a core.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A datagram socket.
+/// Takes what goes to an address.
+pub type Wire = Arc<dyn Fn(SocketAddr, &Bytes) + Send + Sync>;
+
+/// A place for datagrams.
 pub(crate) struct UdpEnd {
-    socket: UdpSocket,
+    way: Way,
     local: SocketAddr,
+}
+
+enum Way {
+    Socket(UdpSocket),
+    /// No socket: somebody else carries what is sent, and gives what comes to the border himself.
+    Wire(Wire),
 }
 
 impl UdpEnd {
@@ -34,7 +44,12 @@ impl UdpEnd {
         socket.bind(&SockAddr::from(address))?;
         let socket = UdpSocket::from_std(socket.into())?;
         let local = socket.local_addr()?;
-        Ok(Self { socket, local })
+        Ok(Self { way: Way::Socket(socket), local })
+    }
+
+    /// Without a socket.
+    pub(crate) fn wired(local: SocketAddr, wire: Wire) -> Self {
+        Self { way: Way::Wire(wire), local }
     }
 
     pub(crate) const fn local(&self) -> SocketAddr {
@@ -43,9 +58,10 @@ impl UdpEnd {
 
     /// Reads for ever. May be dropped and begun again: the socket stays.
     pub(crate) async fn run(&self, deliver: impl Fn(Flow, Bytes)) {
+        let Way::Socket(socket) = &self.way else { return std::future::pending().await };
         let mut buffer = vec![0; LARGEST];
         loop {
-            match self.socket.recv_from(&mut buffer).await {
+            match socket.recv_from(&mut buffer).await {
                 Ok((length, remote)) => {
                     let flow = Flow { transport: Transport::Udp, local: self.local, remote, connection: 0 };
                     deliver(flow, Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default()));
@@ -57,6 +73,12 @@ impl UdpEnd {
 
     /// Sends, or does not: datagrams may be lost.
     pub(crate) fn send(&self, remote: SocketAddr, bytes: &Bytes) -> bool {
-        self.socket.try_send_to(bytes, remote).is_ok()
+        match &self.way {
+            Way::Socket(socket) => socket.try_send_to(bytes, remote).is_ok(),
+            Way::Wire(wire) => {
+                wire(remote, bytes);
+                true
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 12] = [
+const SECTIONS: [(&str, &str, &str); 13] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),

@@ -5,9 +5,12 @@ pub mod baresip;
 pub mod browser;
 pub mod digest;
 pub mod events;
+pub mod holdings;
 pub mod http;
 pub mod ledger;
+pub mod line;
 pub mod node;
+pub mod patience;
 pub mod ports;
 pub mod process;
 pub mod rtp;
@@ -19,22 +22,9 @@ pub mod ua;
 pub mod webrtc;
 pub mod wire;
 
-use std::time::{Duration, Instant};
+pub use patience::{SOON, eventually};
 
-/// Longest wait for something that normally takes a moment: the machine may have two cores and much else to do.
-pub const SOON: Duration = Duration::from_secs(20);
-
-/// Waits until `probe` gives something.
-///
-/// # Panics
-/// When it does not in time: then what was waited for did not happen.
-pub fn eventually<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// The program under test.
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_tandem")
 }

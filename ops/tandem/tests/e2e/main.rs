@@ -11,15 +11,23 @@
     reason = "a test that cannot go on says so and stops"
 )]
 
+/// The crash drill's own code: what it runs at length is run here in short.
+#[path = "../../examples/crash_drill/drill.rs"]
+#[allow(dead_code, unused_imports, reason = "it publishes its table only when it is run by hand")]
+mod drill;
 mod harness;
 
 mod calls_api;
+mod churn;
 mod click;
+mod crash_drill;
 mod events_api;
 mod load;
+mod overload;
 mod page;
 mod page_failures;
 mod page_survival;
+mod poison;
 mod refusals;
 mod survival;
 mod talk;

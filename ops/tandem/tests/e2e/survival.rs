@@ -8,7 +8,8 @@ use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::{RtpEnd, Stream};
 use crate::harness::scratch::Scratch;
 use crate::harness::survey::actors;
-use crate::harness::ua::{Dialog, Ua};
+use crate::harness::line::Dialog;
+use crate::harness::ua::Ua;
 use crate::harness::{SOON, eventually};
 
 /// How long packets flow between two breaks: fifteen of them.

@@ -10,8 +10,7 @@ use crate::harness::{SOON, eventually};
 fn an_operator_sees_the_tree_breaks_a_part_and_sees_it_come_back() {
     let scratch = Scratch::new("tree");
     let node = Node::start(&scratch, &Settings::default());
-    let (is_right, text) = node.command(&["tree"]);
-    assert!(is_right, "{text}");
+    let text = node.command(&["tree"]).unwrap();
     let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for words in [
         "node node running",
@@ -24,10 +23,10 @@ fn an_operator_sees_the_tree_breaks_a_part_and_sees_it_come_back() {
     }
     assert!(text.starts_with("1 node, 5 groups, ") && text.contains("; 0 restarts\n"), "{text}");
 
-    let (is_right, text) = node.command(&["break", "edges/sip.0", "--how", "kill"]);
-    assert!(is_right && text.contains("edges/sip.0"), "{text}");
+    let text = node.command(&["break", "edges/sip.0", "--how", "kill"]).unwrap();
+    assert!(text.contains("edges/sip.0"), "{text}");
     eventually("the restart in the tree", SOON, || {
-        let (_, text) = node.command(&["tree", "--json"]);
+        let text = node.command(&["tree", "--json"]).ok()?;
         let tree: Value = serde_json::from_str(&text).unwrap();
         let part = tree.as_array()?.iter().find(|part| part["id"] == "edges/sip.0")?;
         (part["restarts"] == 1 && part["state"] == "running").then_some(())
@@ -36,8 +35,8 @@ fn an_operator_sees_the_tree_breaks_a_part_and_sees_it_come_back() {
         (["break", "edges/sip.99", "--how", "kill"], "`tandem tree` shows what there is"),
         (["break", "worker.0", "--how", "kill"], "--how hang"),
     ] {
-        let (is_right, text) = node.command(&arguments);
-        assert!(!is_right && text.contains(advice), "{text}");
+        let complaint = node.command(&arguments).unwrap_err();
+        assert!(complaint.contains(advice), "{complaint}");
     }
     let audited: Vec<_> = node.log().into_iter().filter(|line| line.contains("\"target\":\"audit\"")).collect();
     assert_eq!(audited.len(), 3, "{audited:?}");
@@ -47,8 +46,8 @@ fn an_operator_sees_the_tree_breaks_a_part_and_sees_it_come_back() {
 fn a_node_that_allows_no_breaking_says_how_to_allow_it() {
     let scratch = Scratch::new("tree-locked");
     let node = Node::start(&scratch, &Settings { allow_break: false, ..Settings::default() });
-    let (is_right, text) = node.command(&["break", "node", "--how", "panic"]);
-    assert!(!is_right && text.contains("TANDEM__OPS__ALLOW_BREAK=true"), "{text}");
+    let complaint = node.command(&["break", "node", "--how", "panic"]).unwrap_err();
+    assert!(complaint.contains("TANDEM__OPS__ALLOW_BREAK=true"), "{complaint}");
     assert!(node.tree().iter().all(|part| part.restarts == 0));
     assert!(node.log().iter().any(|line| line.contains("\"audit\"") && line.contains("break_disabled")));
 }

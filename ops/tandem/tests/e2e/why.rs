@@ -54,10 +54,10 @@ fn the_story_of_a_call_through_a_broken_actor_and_broken_workers_is_told_on_one_
     near.wait_for(PAUSE);
 
     let id = node.calls()[0]["call_id"].as_str().unwrap().to_owned();
-    let (kind, leg) = actors(&node).into_iter().rfind(|(kind, _)| *kind == "leg").unwrap();
-    node.break_actor(kind, &leg, "kill");
-    for worker in ["0", "1"] {
-        node.break_actor("worker", worker, "panic");
+    let leg = actors(&node).into_iter().rfind(|id| id.starts_with("leg_")).unwrap();
+    node.break_actor(&leg, "kill");
+    for worker in ["worker.0", "worker.1"] {
+        node.break_actor(worker, "panic");
     }
     let why = |node: &Node| node.command(&["why", &id]).unwrap();
     let live = eventually("the restart and the rebuild", SOON, || {

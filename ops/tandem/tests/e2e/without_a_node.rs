@@ -56,7 +56,7 @@ fn the_numbered_caller_logs_what_is_answered_and_survives_a_peer_that_dies() {
 fn a_scripted_phone_talks_to_another_and_no_packet_is_lost() {
     let address = ports::address();
     let mut alice = Ua::new("1001", "none", address);
-    let mut bob = Ua::at(address, "1002", "none", alice.address);
+    let mut bob = Ua::at(address, "1002", "none", alice.line.address);
     let (near, far) = (RtpEnd::open(), RtpEnd::open());
     let ring = std::thread::spawn(move || {
         let invite = bob.incoming("INVITE");

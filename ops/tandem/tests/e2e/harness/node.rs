@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tandem_actors::tree::PartView;
 use super::ledger::Ledger;
 use super::process::Process;
 use super::scratch::Scratch;
-use super::{SOON, eventually, http, ports};
+use super::{SOON, eventually, http, ports, program};
 
 /// Tests that load the machine run alone.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -33,6 +33,8 @@ pub struct Settings {
     pub provider: &'static str,
     /// Whether its parts may be broken.
     pub allow_break: bool,
+    /// Settings that few want, as variables of its environment: `TANDEM__MEDIA__WORKERS`.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A carrier.
@@ -52,6 +54,7 @@ pub struct Node {
     pub http: SocketAddr,
     process: Process,
     folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
     _turn: Turn,
 }
 
@@ -65,7 +68,9 @@ enum Turn {
 impl Default for Settings {
     fn default() -> Self {
         let (ring_timeout, silence_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-        Self { ring_timeout, silence_timeout, media_ports: 64, trunk: None, provider: "sip", allow_break: true }
+        let environment = Vec::new();
+        let (media_ports, trunk, provider) = (64, None, "sip");
+        Self { ring_timeout, silence_timeout, media_ports, trunk, provider, allow_break: true, environment }
     }
 }
 
@@ -97,7 +102,7 @@ impl Node {
 
     /// Starts it again on its data.
     pub fn restart(&mut self) {
-        self.process = run(&self.folder);
+        self.process = run(&self.folder, &self.environment);
         self.ready();
     }
 
@@ -109,6 +114,16 @@ impl Node {
     /// Everything it logged, in lines.
     pub fn log(&self) -> Vec<String> {
         self.process.output().lines().map(str::to_owned).collect()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where its operator's token is.
+    pub fn operator_token(&self) -> String {
+        std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap().trim().to_owned()
     }
 
     /// The calls that are not over, as its operator sees them.
@@ -134,16 +149,6 @@ impl Node {
         self.tree().into_iter().map(|part| (part.id, part.restarts)).collect()
     }
 
-    /// What the operator's command line says of it, and whether that was to standard output.
-    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-        command.current_dir(&self.folder).args(arguments).args(["--config", "tandem.toml"]);
-        let output = command.output().unwrap();
-        let is_right = output.status.success();
-        let text = if is_right { output.stdout } else { output.stderr };
-        (is_right, String::from_utf8(text).unwrap())
-    }
-
     /// Breaks an actor: `kill`, `panic` or `hang`.
     pub fn break_actor(&self, id: &str, how: &str) {
         let body = serde_json::json!({ "id": id, "how": how });
@@ -153,7 +158,7 @@ impl Node {
     /// As [`break_actor`](Self::break_actor), where there may be none just now.
     pub fn try_break(&self, id: &str, how: &str) {
         let body = serde_json::json!({ "id": id, "how": how });
-        let _ = http::request(self.http, "POST", "/api/v1/ops/break", &self.token(), &body.to_string());
+        let _ = http::request(self.http, "POST", "/api/v1/ops/break", &self.operator_token(), &body.to_string());
     }
 
     /// What a command of the program says, run on this node's configuration; `Err` with what it complains of.
@@ -181,7 +186,9 @@ impl Node {
         let (sip, http) = (ports::address(), ports::address());
         let folder = scratch.folder("node");
         std::fs::write(folder.join("tandem.toml"), configuration(settings, sip, http)).unwrap();
-        let mut node = Self { sip, http, process: run(&folder), folder, _turn: turn };
+        let environment = settings.environment.clone();
+        let process = run(&folder, &environment);
+        let mut node = Self { sip, http, process, folder, environment, _turn: turn };
         node.ready();
         node
     }
@@ -200,21 +207,22 @@ impl Node {
 
     fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
         // Who breaks the HTTP edge itself may have to connect again.
-        let ask = || http::request(self.http, method, path, &self.token(), body);
+        let ask = || http::request(self.http, method, path, &self.operator_token(), body);
         let (status, answer) = eventually("an answer to the operator", SOON, ask);
         assert_eq!(status, expected, "{method} {path} {body}: {answer}");
         answer
     }
 }
 
-fn run(folder: &std::path::Path) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+fn run(folder: &Path, environment: &[(&'static str, String)]) -> Process {
+    let mut command = Command::new(program());
+    command.envs(environment.iter().cloned());
     command.current_dir(folder).args(["serve", "--dev", "--config", "tandem.toml"]);
     Process::start(&mut command, &folder.join("node.log"))
 }
 
 fn configuration(settings: &Settings, sip: SocketAddr, http: SocketAddr) -> String {
-    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider, allow_break } = settings;
+    let Settings { ring_timeout, silence_timeout, media_ports, trunk, provider, allow_break, .. } = settings;
     let first = ports::block(*media_ports);
     let last = first + media_ports - 1;
     let mut text = format!(

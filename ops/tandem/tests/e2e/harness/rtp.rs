@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{SOON, eventually, ports};
 
 /// One packet each; 160 samples at 8 kHz.
-const PACKET_TIME: Duration = Duration::from_millis(20);
+pub const PACKET_TIME: Duration = Duration::from_millis(20);
 
 /// How long to wait for one packet before looking whether it is over.
 pub(super) const MOMENT: Duration = Duration::from_millis(50);
@@ -21,7 +21,8 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 pub struct RtpEnd {
     /// Where it receives.
     pub address: SocketAddr,
-    socket: UdpSocket,
+    /// Where that arrives.
+    pub socket: UdpSocket,
 }
 
 /// A stream under way, both directions.
@@ -56,10 +57,16 @@ pub struct Report {
 pub struct Packet {
     /// The sender's own number, from the payload.
     pub number: u32,
-    sequence: u16,
-    timestamp: u32,
-    ssrc: u32,
+    /// From the header, as the others.
+    pub sequence: u16,
+    /// In samples.
+    pub timestamp: u32,
+    /// Whose it is.
+    pub ssrc: u32,
 }
+
+/// A packet without sound.
+pub struct Numbered([u8; 12 + 160]);
 
 impl RtpEnd {
     /// Binds an even port whose odd neighbour is free.
@@ -159,14 +166,9 @@ impl Report {
 fn send_until(stop: &AtomicBool, ssrc: u32, mut send: impl FnMut(&[u8])) -> u32 {
     let begin = Instant::now();
     let mut number: u32 = 0;
+    let mut packet = Numbered::of(ssrc);
     while !stop.load(Relaxed) {
-        let mut packet = vec![0x80, 0];
-        packet.extend(u16::try_from(number & 0xffff).unwrap().to_be_bytes());
-        packet.extend((number * 160).to_be_bytes());
-        packet.extend(ssrc.to_be_bytes());
-        packet.extend(number.to_be_bytes());
-        packet.resize(12 + 160, 0xff);
-        send(&packet);
+        send(packet.number(number));
         number += 1;
         std::thread::sleep((begin + PACKET_TIME * number).saturating_duration_since(Instant::now()));
     }
@@ -194,8 +196,27 @@ fn receive_until(
     packets
 }
 
+impl Numbered {
+    /// Of one stream.
+    pub fn of(ssrc: u32) -> Self {
+        let mut packet = [0xff; 12 + 160];
+        packet[..2].copy_from_slice(&[0x80, 0]);
+        packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        Self(packet)
+    }
+
+    /// The packet with this number, of PCMU: in the payload too, because whoever relays it may number anew.
+    pub fn number(&mut self, number: u32) -> &[u8] {
+        self.0[2..4].copy_from_slice(&u16::try_from(number & 0xffff).unwrap().to_be_bytes());
+        self.0[4..8].copy_from_slice(&number.wrapping_mul(160).to_be_bytes());
+        self.0[12..16].copy_from_slice(&number.to_be_bytes());
+        &self.0
+    }
+}
+
 impl Packet {
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    /// Of a [`Numbered`] one, or of anything else that is long enough.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let sequence = u16::try_from(word(0)? & 0xffff).ok()?;
         Some(Self { number: word(12)?, sequence, timestamp: word(4)?, ssrc: word(8)? })
@@ -203,7 +224,7 @@ impl Packet {
 }
 
 /// Where a description wants RTP.
-fn destination(sdp: &str) -> SocketAddr {
+pub fn destination(sdp: &str) -> SocketAddr {
     let word = |line: &str, place: usize| {
         let found = sdp.lines().find_map(|it| it.strip_prefix(line)?.split(' ').nth(place));
         found.unwrap_or_else(|| panic!("no {line} in\n{sdp}")).trim().to_owned()

@@ -84,6 +84,16 @@ impl Sipp {
         self.file("_logs.log").lines().map(str::to_owned).collect()
     }
 
+    /// Whether it still calls.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Messages that it sent more than once.
+    pub fn sent_again(&self) -> u64 {
+        self.counted("Retransmissions(C)")
+    }
+
     /// Unplugs it.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -102,14 +112,17 @@ impl Sipp {
     }
 
     fn tally(&self) -> Tally {
+        Tally { successful: self.counted("SuccessfulCall(C)"), failed: self.counted("FailedCall(C)") }
+    }
+
+    fn counted(&self, name: &str) -> u64 {
         let text = self.file("_.csv");
         let rows: Vec<Vec<&str>> = text.lines().map(|it| it.split(';').collect()).collect();
-        let cell = |name: &str| {
+        let cell = || {
             let column = rows.first()?.iter().position(|it| *it == name)?;
             rows.last()?.get(column)?.parse().ok()
         };
-        let count = |name: &str| cell(name).unwrap_or_else(|| panic!("no {name} in {}", self.folder.display()));
-        Tally { successful: count("SuccessfulCall(C)"), failed: count("FailedCall(C)") }
+        cell().unwrap_or_else(|| panic!("no {name} in {}", self.folder.display()))
     }
 
     /// SIPp names its files `<scenario>_<pid>_<what>`.

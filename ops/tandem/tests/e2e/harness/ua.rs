@@ -2,25 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::wire::{Message, parameter};
-use super::{SOON, digest, ports};
+use super::line::{Dialog, Line, transaction, unique};
+use super::wire::Message;
+use super::{SOON, ports};
 
 /// How long to wait for an answer before a request is sent again (timer T1 of RFC 3261).
 const RESEND: Duration = Duration::from_millis(500);
 
-static UNIQUE: AtomicU64 = AtomicU64::new(1);
-
 /// See the module.
 pub struct Ua {
-    /// Its user part.
-    pub user: String,
-    /// Where it takes SIP.
-    pub address: SocketAddr,
+    /// Who it is, and where.
+    pub line: Line,
     password: &'static str,
-    server: SocketAddr,
     socket: UdpSocket,
     /// Came and nobody has asked for yet.
     unread: VecDeque<Message>,
@@ -34,16 +29,6 @@ pub struct Outgoing {
     pub invite: Message,
 }
 
-/// One side of an established call.
-#[derive(Clone)]
-pub struct Dialog {
-    call_id: String,
-    local: String,
-    remote: String,
-    target: String,
-    next_number: u32,
-}
-
 impl Ua {
     /// A phone that knows its server, and nothing else yet.
     pub fn new(user: &str, password: &'static str, server: SocketAddr) -> Self {
@@ -54,13 +39,13 @@ impl Ua {
     pub fn at(address: SocketAddr, user: &str, password: &'static str, server: SocketAddr) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         let (unread, said) = (VecDeque::new(), HashMap::new());
-        Self { user: user.to_owned(), address, password, server, socket, unread, said }
+        Self { line: Line { user: user.to_owned(), address, server }, password, socket, unread, said }
     }
 
     /// Registers for an hour, with the digest that is asked for.
     pub fn register(&mut self) {
-        let uri = format!("sip:{}", self.server);
-        let request = self.request("REGISTER", &uri, &unique("reg"), 1, &self.own_uri(), &self.own_uri());
+        let (uri, own) = (format!("sip:{}", self.line.server), self.line.own_uri());
+        let request = self.line.request("REGISTER", &uri, &unique("reg"), 1, &own, &own);
         let request = request.with("Expires", "3600");
         let response = self.settle(request).1;
         assert_eq!(response.status(), Some(200), "{}", response.text());
@@ -68,9 +53,7 @@ impl Ua {
 
     /// Calls a user part; a challenge is answered.
     pub fn invite(&mut self, number: &str, body: &str) -> Outgoing {
-        let uri = format!("sip:{number}@{}", self.server);
-        let mut request = self.request("INVITE", &uri, &unique("call"), 1, &self.own_uri(), &uri);
-        body.clone_into(&mut request.body);
+        let request = Message { body: body.to_owned(), ..self.line.invite(number) };
         let (invite, first) = self.settle(request);
         self.unread.push_front(first);
         Outgoing { invite }
@@ -119,46 +102,24 @@ impl Ua {
 
     /// Answers a request.
     pub fn respond(&mut self, request: &Message, status: u16, body: &str) {
-        let mut response = Message::new(format!("SIP/2.0 {status} Because"));
-        for (name, value) in &request.headers {
-            let name = name.as_str();
-            if ["Via", "From", "Call-ID", "CSeq", "Record-Route"].iter().any(|it| it.eq_ignore_ascii_case(name)) {
-                response = response.with(name, value);
-            }
-        }
-        let response = response.with("To", tagged(request.header("To"), &self.user)).with("Contact", self.contact());
-        let response = Message { body: body.to_owned(), ..response };
-        let bytes = response.text().into_bytes();
-        self.socket.send_to(&bytes, self.server).unwrap();
+        let bytes = self.line.response(request, status, body).text().into_bytes();
+        self.socket.send_to(&bytes, self.line.server).unwrap();
         self.said.insert(transaction(request), bytes);
     }
 
     /// The caller's side of a call that was answered with `response`.
     pub fn caller_side(&self, call: &Outgoing, response: &Message) -> Dialog {
-        Dialog {
-            call_id: call.invite.header("Call-ID").to_owned(),
-            local: response.header("From").to_owned(),
-            remote: response.header("To").to_owned(),
-            target: response.contact().to_owned(),
-            next_number: call.invite.number() + 1,
-        }
+        self.line.caller_side(&call.invite, response)
     }
 
     /// The callee's side of a call that was answered.
     pub fn callee_side(&self, invite: &Message) -> Dialog {
-        Dialog {
-            call_id: invite.header("Call-ID").to_owned(),
-            local: tagged(invite.header("To"), &self.user),
-            remote: invite.header("From").to_owned(),
-            target: invite.contact().to_owned(),
-            next_number: 1,
-        }
+        self.line.callee_side(invite)
     }
 
     /// Hangs up.
     pub fn bye(&mut self, dialog: &Dialog) {
-        let Dialog { call_id, local, remote, target, next_number } = dialog;
-        let bye = self.request("BYE", target, call_id, *next_number, local, remote);
+        let bye = self.line.bye(dialog);
         assert_eq!(self.transact(&bye).status(), Some(200));
     }
 
@@ -169,41 +130,13 @@ impl Ua {
         bye
     }
 
-    fn request(&self, method: &str, uri: &str, call_id: &str, number: u32, from: &str, to: &str) -> Message {
-        let bracketed = |it: &str| if it.contains('<') { it.to_owned() } else { format!("<{it}>") };
-        Message::new(format!("{method} {uri} SIP/2.0"))
-            .with("Via", self.via())
-            .with("Max-Forwards", "70")
-            .with("From", tagged(&bracketed(from), &self.user))
-            .with("To", bracketed(to))
-            .with("Call-ID", call_id)
-            .with("CSeq", format!("{number} {method}"))
-            .with("Contact", self.contact())
-    }
-
     /// Sends a request, and once more with credentials when they are asked for. Gives what was sent last and the first
     /// thing that was said to it.
     fn settle(&mut self, request: Message) -> (Message, Message) {
         let response = self.transact(&request);
-        let (asks, answers) = match response.status() {
-            Some(401) => ("WWW-Authenticate", "Authorization"),
-            Some(407) => ("Proxy-Authenticate", "Proxy-Authorization"),
-            _ => return (request, response),
-        };
+        let Some(again) = self.line.authorized(&request, &response, self.password) else { return (request, response) };
         if request.method() == "INVITE" {
             self.acknowledge(&request, &response);
-        }
-        let challenge = response.all(asks).find(|it| !it.contains("SHA-256")).unwrap();
-        let uri = request.start.split(' ').nth(1).unwrap();
-        let credentials = digest::answer(challenge, request.method(), uri, &self.user, self.password);
-        let mut again = request.clone().with(answers, credentials);
-        let cseq = format!("{} {}", request.number() + 1, request.method());
-        for (name, value) in &mut again.headers {
-            match name.as_str() {
-                "Via" => *value = self.via(),
-                "CSeq" => value.clone_from(&cseq),
-                _ => {}
-            }
         }
         let response = self.transact(&again);
         (again, response)
@@ -216,7 +149,7 @@ impl Ua {
         let (branch, method) = (request.branch().to_owned(), request.method().to_owned());
         let answers = |it: &Message| it.status().is_some() && it.branch() == branch && it.method() == method;
         while Instant::now() < deadline {
-            self.socket.send_to(request.text().as_bytes(), self.server).unwrap();
+            self.socket.send_to(request.text().as_bytes(), self.line.server).unwrap();
             if let Some(response) = self.try_next(RESEND, &answers) {
                 return response;
             }
@@ -225,21 +158,12 @@ impl Ua {
     }
 
     fn acknowledge(&self, invite: &Message, response: &Message) {
-        let accepted = response.status().is_some_and(|code| code < 300);
-        let uri = if accepted { response.contact() } else { invite.start.split(' ').nth(1).unwrap() };
-        let via = if accepted { self.via() } else { invite.header("Via").to_owned() };
-        let ack = Message::new(format!("ACK {uri} SIP/2.0"))
-            .with("Via", via)
-            .with("Max-Forwards", "70")
-            .with("From", response.header("From"))
-            .with("To", response.header("To"))
-            .with("Call-ID", response.header("Call-ID"))
-            .with("CSeq", format!("{} ACK", invite.number()));
-        self.socket.send_to(ack.text().as_bytes(), self.server).unwrap();
+        let ack = self.line.acknowledgement(invite, response);
+        self.socket.send_to(ack.text().as_bytes(), self.line.server).unwrap();
     }
 
     fn next(&mut self, patience: Duration, wanted: impl Fn(&Message) -> bool) -> Message {
-        let user = self.user.clone();
+        let user = self.line.user.clone();
         self.try_next(patience, &wanted).unwrap_or_else(|| panic!("{user} waited {patience:?} in vain"))
     }
 
@@ -255,7 +179,7 @@ impl Ua {
             let Ok((length, _)) = self.socket.recv_from(&mut buffer) else { continue };
             let Some(message) = Message::parse(&buffer[..length]) else { continue };
             if let (None, Some(said)) = (message.status(), self.said.get(&transaction(&message))) {
-                self.socket.send_to(said, self.server).unwrap();
+                self.socket.send_to(said, self.line.server).unwrap();
             } else if wanted(&message) {
                 return Some(message);
             } else {
@@ -263,30 +187,4 @@ impl Ua {
             }
         }
     }
-
-    fn via(&self) -> String {
-        format!("SIP/2.0/UDP {};rport;branch=z9hG4bK{}", self.address, unique("b"))
-    }
-
-    fn contact(&self) -> String {
-        format!("<sip:{}@{}>", self.user, self.address)
-    }
-
-    fn own_uri(&self) -> String {
-        format!("sip:{}@{}", self.user, self.server)
-    }
-}
-
-fn unique(kind: &str) -> String {
-    format!("{kind}{}x{}", std::process::id(), UNIQUE.fetch_add(1, Relaxed))
-}
-
-/// A From or To value with a tag, its own if it has one.
-fn tagged(value: &str, tag: &str) -> String {
-    if parameter(value, "tag").is_some() { value.to_owned() } else { format!("{value};tag=t{tag}") }
-}
-
-/// Names the transaction of a request.
-fn transaction(request: &Message) -> String {
-    format!("{} {}", request.method(), request.branch())
 }

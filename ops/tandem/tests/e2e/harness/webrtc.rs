@@ -27,7 +27,13 @@ use super::SOON;
 use super::rtp::{MOMENT, Packet, Stream};
 
 /// Of the packets it sends. Each is alone in its peer connection.
-const SSRC: u32 = 0x7a9d_e301;
+pub const SSRC: u32 = 0x7a9d_e301;
+
+/// A connected peer whose packets somebody else sends and looks at.
+pub struct Ends {
+    machine: Arc<Machine>,
+    packets: Receiver<Packet>,
+}
 
 /// See the module. Dropped, it is a machine whose plug was pulled: it says goodbye to nobody.
 pub struct Peer {
@@ -77,6 +83,12 @@ impl Peer {
         }
     }
 
+    /// Waits until it has keys, and leaves the rest to the caller.
+    pub fn ends(self) -> Ends {
+        self.connected();
+        Ends { machine: self.machine, packets: self.packets }
+    }
+
     /// Waits until it has keys, then begins to send, and to note what comes.
     pub fn talk(self) -> Stream {
         self.connected();
@@ -85,6 +97,18 @@ impl Peer {
         // Whoever has said everything still listens.
         let receive = move || packets.recv_timeout(MOMENT).ok().filter(|_| machine.runtime.is_some());
         Stream::begin(SSRC, move |packet| speaker.send(packet), receive)
+    }
+}
+
+impl Ends {
+    /// Sends a packet of [`SSRC`].
+    pub fn send(&self, packet: &[u8]) {
+        self.machine.send(packet);
+    }
+
+    /// What has come, the oldest first; never waits.
+    pub fn arrived(&self) -> impl Iterator<Item = Packet> {
+        self.packets.try_iter()
     }
 }
 

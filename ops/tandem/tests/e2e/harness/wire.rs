@@ -71,6 +71,11 @@ impl Message {
         }
     }
 
+    /// The URI of a request line.
+    pub fn uri(&self) -> &str {
+        self.start.split(' ').nth(1).unwrap_or_default()
+    }
+
     /// Number in CSeq.
     pub fn number(&self) -> u32 {
         self.header("CSeq").split(' ').next().and_then(|it| it.parse().ok()).unwrap()
