@@ -6,6 +6,7 @@
 
 mod branch;
 mod filed;
+mod transmit;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -19,6 +20,7 @@ use tandem_core::cause::Cause;
 use tandem_core::id::LegId;
 use tandem_core::location::{Flow, Transport};
 use tandem_core::time::Timestamp;
+pub(crate) use transmit::Transmit;
 
 use crate::compose;
 use crate::header::Name;
@@ -28,32 +30,6 @@ use crate::transaction::{Client, Due, Heard, InviteClient, InviteServer, Server,
 
 /// Devices behind one INVITE of ours whose acceptances are looked at. A callee that makes up more is ignored.
 const FORKS: usize = 8;
-
-/// Something to send.
-#[derive(Clone, Debug)]
-pub(crate) struct Transmit {
-    /// Which way.
-    pub flow: Flow,
-    /// What.
-    pub bytes: Bytes,
-    /// The request of ours that fails when it cannot be sent.
-    pub(crate) about: Option<ClientKey>,
-    /// The leg that it belongs to.
-    pub(crate) leg: Option<LegId>,
-    /// It was sent before.
-    pub(crate) is_repeat: bool,
-}
-
-impl Transmit {
-    /// The first time.
-    pub(crate) const fn new(flow: Flow, bytes: Bytes, leg: Option<LegId>) -> Self {
-        Self { flow, bytes, about: None, leg, is_repeat: false }
-    }
-
-    pub(crate) fn again(flow: Flow, bytes: Bytes, leg: Option<LegId>) -> Self {
-        Self { is_repeat: true, ..Self::new(flow, bytes, leg) }
-    }
-}
 
 /// Whose deadline an alarm is.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
