@@ -32,6 +32,4 @@ pub mod track;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod world;
