@@ -287,10 +287,19 @@ impl Leg {
         Rejected { input, state: self.state_name() }
     }
 
-    /// What must hold after every input. The simulator and the property tests use the same.
+    /// What holds after every input. Checked there in debug builds: by every test, and by the simulator.
     pub fn check_invariants(&self) {
         debug_assert!(!self.is_ended() || self.next_deadline().is_none(), "an ended leg arms no timer");
-        debug_assert!(!matches!(self.state, State::Connected) || self.told.is_some(), "a connected leg has negotiated");
+        match &self.state {
+            State::New => debug_assert!(self.local.is_none() && self.told.is_none(), "a new leg has done nothing"),
+            State::Dialled { .. } | State::Ringing { .. } => {
+                debug_assert!(self.local.is_some() && self.told.is_some(), "who was called was offered something");
+            }
+            State::Awaiting { .. } => debug_assert!(self.told.is_some(), "who is to answer was offered something"),
+            State::Agreed => debug_assert!(self.told.is_some() && self.remote.is_some(), "both sides have spoken"),
+            State::Connected => debug_assert!(self.told.is_some(), "a connected leg has negotiated"),
+            State::Offered | State::Proposing { .. } | State::Preparing { .. } | State::Ended => {}
+        }
     }
 }
 

@@ -34,6 +34,4 @@ pub mod track;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod world;

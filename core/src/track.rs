@@ -11,7 +11,7 @@
 use smallvec::smallvec;
 
 use crate::id::{LegId, TrackId};
-use crate::machine::{Effects, Machine, Notice, Refusal, Rejected};
+use crate::machine::{Effects, Machine, Notice, Rejected};
 use crate::media::{MediaCommand, TrackSpec};
 use crate::time::{Now, Timestamp};
 
@@ -127,6 +127,15 @@ impl Track {
         out.push(TrackEffect::TellLost);
         out
     }
+
+    /// What holds after every input. Checked there in debug builds: by every test, and by the simulator.
+    pub fn check_invariants(&self) {
+        debug_assert!(self.next_deadline().is_none(), "a track arms no timer");
+        if let State::Attached { spec, bridge } = &self.state {
+            debug_assert!(spec.leg == self.leg, "a track is carried by its own leg");
+            debug_assert!(*bridge != Some(self.id), "a track is not bridged to itself");
+        }
+    }
 }
 
 impl Machine for Track {
@@ -136,7 +145,7 @@ impl Machine for Track {
     type Effect = TrackEffect;
 
     fn handle(&mut self, _: Now, input: TrackInput) -> Result<Effects<TrackEffect>, Rejected> {
-        Ok(match (&self.state, input) {
+        let out = match (&self.state, input) {
             (State::Ended, _) => Effects::new(),
             (State::Idle { bridge } | State::Attached { bridge, .. }, TrackInput::Carry(spec)) => {
                 let bridge = *bridge;
@@ -145,15 +154,16 @@ impl Machine for Track {
             (_, TrackInput::Bridge(to)) => self.bridge(to),
             (_, TrackInput::End) => self.end(),
             (_, TrackInput::Notice(notice)) => match notice {
-                // An order that is lost leaves the leg with media that it does not know of.
-                Notice::Recovered { lost: TrackKind::Order } | Notice::GivenUp => self.lose(),
+                // What is lost or not taken leaves the leg with media that it does not know of. `Gone` too: a leg that
+                // released its port hears nothing any more, and one that did not must not talk on unheard.
+                Notice::Recovered { lost: TrackKind::Order } | Notice::Refused { .. } | Notice::GivenUp => self.lose(),
                 Notice::Recovered { lost: TrackKind::End } => self.end(),
                 Notice::Recovered { lost: TrackKind::Notice } => self.restate(),
-                Notice::Refused { effect: TrackEffect::Media(_), why: Refusal::Full | Refusal::Crashed } => self.lose(),
-                Notice::Refused { .. } => self.end(),
                 Notice::Tick => return Err(Rejected { input: "tick", state: self.state_name() }),
             },
-        })
+        };
+        self.check_invariants();
+        Ok(out)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -168,6 +178,8 @@ impl Machine for Track {
         match input {
             TrackInput::Carry(_) | TrackInput::Bridge(_) => TrackKind::Order,
             TrackInput::End => TrackKind::End,
+            // Who does not hear what was lost has lost it still.
+            TrackInput::Notice(Notice::Recovered { lost }) => *lost,
             TrackInput::Notice(_) => TrackKind::Notice,
         }
     }
@@ -178,6 +190,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::machine::Refusal;
     use crate::world::{CALLEE, leg, phone, start};
 
     fn spec() -> TrackSpec {
@@ -219,11 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_order_and_a_stuck_worker_are_told_to_the_leg() {
+    fn a_lost_order_and_a_command_that_is_not_taken_are_told_to_the_leg() {
         let attach = TrackEffect::Media(MediaCommand::Attach { track: track().id, spec: spec() });
         for notice in [
             Notice::Recovered { lost: TrackKind::Order },
-            Notice::Refused { effect: attach, why: Refusal::Full },
+            Notice::Refused { effect: attach.clone(), why: Refusal::Full },
+            Notice::Refused { effect: attach, why: Refusal::Gone },
             Notice::GivenUp,
         ] {
             let mut track = track();

@@ -90,7 +90,6 @@ pub(crate) struct World {
     pub(crate) signals: Vec<(LegId, Signal)>,
     pub(crate) looked_up: bool,
     numbers: BTreeMap<LegId, u64>,
-    last_news: Option<CallInput>,
     queue: VecDeque<Step>,
 }
 
@@ -104,8 +103,7 @@ impl World {
     pub(crate) fn new(birth: NewCall) -> Self {
         let (legs, facts, signals, numbers, queue) = Default::default();
         let call = Call::new(birth);
-        let mut world =
-            Self { now: start(), call, legs, facts, signals, looked_up: false, numbers, last_news: None, queue };
+        let mut world = Self { now: start(), call, legs, facts, signals, looked_up: false, numbers, queue };
         world.call_input(CallInput::Start);
         world
     }
@@ -140,13 +138,6 @@ impl World {
     pub(crate) fn leg_input(&mut self, n: u128, input: LegInput) {
         self.queue.push_back(Step::Leg(leg(n), input));
         self.run();
-    }
-
-    /// A leg's shell died after its port took the news: it is offered again.
-    pub(crate) fn repeat_last_news(&mut self) {
-        if let Some(news) = self.last_news.clone() {
-            self.call_input(news);
-        }
     }
 
     /// Time passes; whatever is due is ticked.
@@ -219,9 +210,7 @@ impl World {
                 }
                 LegEffect::Signal(signal) => self.signals.push((id, signal)),
                 LegEffect::TellCall(news) => {
-                    let input = CallInput::Leg(stamp, news);
-                    self.last_news = Some(input.clone());
-                    self.queue.push_back(Step::Call(input));
+                    self.queue.push_back(Step::Call(CallInput::Leg(stamp, news)));
                 }
                 LegEffect::Media(_) | LegEffect::OpenTrack(_) | LegEffect::TellTrack(..) => {}
             }

@@ -131,8 +131,9 @@ impl Ports<Track> for Wires {
         }
     }
 
-    fn gone(&self, _: TrackId, last: &Track, exit: Exit) {
-        if let (Exit::GivenUp, Ok(calls)) = (exit, self.calls()) {
+    /// However it ended: what it said of that may be what broke a port. A leg that is over itself ignores this.
+    fn gone(&self, _: TrackId, last: &Track, _: Exit) {
+        if let Ok(calls) = self.calls() {
             calls.lose_track_of(last.leg());
         }
     }

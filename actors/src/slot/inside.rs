@@ -125,8 +125,11 @@ impl<M: Machine> Inside<M> {
 
     pub(super) fn seize(&mut self, reign: u32, last_words: Option<M::Input>) -> Option<Term> {
         let term = self.take_over(reign)?;
-        self.closed = Some(Exit::GivenUp);
-        self.inbox = last_words.into_iter().collect();
+        // Again: last words that the shell before did not come to are still to be handled.
+        if self.closed.replace(Exit::GivenUp) != Some(Exit::GivenUp) {
+            self.inbox.clear();
+        }
+        self.inbox.extend(last_words);
         Some(term)
     }
 

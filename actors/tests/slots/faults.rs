@@ -78,6 +78,22 @@ async fn a_leg_that_even_breaks_when_given_up_is_gone_and_its_call_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leg_whose_port_breaks_while_it_is_given_up_still_says_its_last_words() {
+    let world = World::start(Limits::CALL).await;
+    let (call, legs) = world.call(1, &[10]);
+    until(|| world.taken(LegId(10)).next == 1).await;
+    world.broken.lock().insert(legs[0], 4);
+    let leg = world.leg(legs[0]);
+    leg.send(LegInput::Break).unwrap();
+    leg.send(LegInput::Digit { by: 0, number: 0 }).unwrap(); // broken twice, and not offered again
+    leg.send(LegInput::Digit { by: 0, number: 1 }).unwrap(); // the budget is spent, and it breaks once more
+    until(|| world.gone.lock().contains(&(legs[0], Exit::GivenUp))).await;
+    settled(call.slot()).await;
+    let ended = LegEffect::Tell(News::Ended(Cause::SystemFailure));
+    assert_eq!(world.taken(legs[0]).effects[1..], [LegEffect::Bye, ended]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_breaks_after_its_input_breaks_its_shell_and_not_the_supervisor() {
     let world = World::start(Limits::CALL).await;
     let (_, legs) = world.call(1, &[10]);

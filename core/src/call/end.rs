@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::smallvec;
 
-use super::{Call, CallEffect, State};
+use super::{Call, CallEffect, CallLeg, State};
 use crate::cause::{Cause, SipStatus};
 use crate::event::{FactBody, Side};
 use crate::id::LegId;
@@ -81,7 +81,11 @@ impl Call {
 
     /// The shells of this call died too often: nothing is waited for.
     pub(super) fn give_up(&mut self, now: Now) -> Effects<CallEffect> {
-        let mut out = if self.record.is_none() { self.begin_record(now) } else { Effects::new() };
+        let mut out = Effects::new();
+        if self.record.is_none() {
+            out.extend(self.begin_record(now));
+            self.legs.push(CallLeg::new(self.birth.leg)); // it was opened with the call
+        }
         out.extend(self.end(now, Cause::SystemFailure, Side::System, None));
         out.extend(self.close(now));
         out

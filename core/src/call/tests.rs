@@ -1,13 +1,14 @@
 use std::time::Duration;
 
-use super::{CallInput, CallKind};
+use super::{Call, CallInput, CallKind};
 use crate::call::CallEffect;
 use crate::cause::{Cause, SipStatus};
 use crate::event::{FactBody, Side};
-use crate::leg::{LegInput, LegNews};
+use crate::leg::{Leg, LegInput, LegKind, LegNews};
 use crate::machine::{Machine, Notice, Stamp};
 use crate::media::MediaNews;
 use crate::ports::Signal;
+use crate::track::{Track, TrackInput, TrackKind};
 use crate::world::{CALLEE, CALLER, SECOND, World, leg, new_call, phone};
 
 fn refused(code: u16) -> LegInput {
@@ -238,8 +239,9 @@ fn a_call_given_up_before_it_began_still_has_a_record() {
             _ => None,
         })
         .collect();
-    assert_eq!(facts, ["started", "ended", "cdr"]);
-    assert!(call.is_ended());
+    assert_eq!(facts, ["started", "ended", "leg_ended", "cdr"]);
+    let hung_up = |it: &CallEffect| matches!(it, CallEffect::TellLeg(to, LegInput::HangUp(_)) if *to == leg(CALLER));
+    assert!(call.is_ended() && effects.iter().any(hung_up));
 }
 
 #[test]
@@ -291,4 +293,32 @@ fn an_effect_that_its_leg_could_not_take_ends_that_leg() {
             .iter()
             .any(|fact| matches!(&fact.body, FactBody::LegEnded { leg_id, .. } if *leg_id == leg(CALLEE)))
     );
+}
+
+#[test]
+fn an_answer_of_a_leg_that_was_written_off_is_too_late() {
+    let mut world = World::dialled(&[CALLEE, SECOND]);
+    let effect = CallEffect::TellLeg(leg(CALLEE), LegInput::Start);
+    let refused = Notice::Refused { effect, why: crate::machine::Refusal::Crashed };
+    // Not through `call_input`: the answer is on its way before the leg hears that it is hung up.
+    let effects = world.call.handle(world.now, CallInput::Notice(refused)).unwrap();
+    assert!(matches!(effects.last(), Some(CallEffect::TellLeg(_, LegInput::HangUp(_)))));
+    let answered = LegNews::Answered(phone(5_000));
+    let late = CallInput::Leg(Stamp { from: leg(CALLEE), number: 9 }, answered);
+    assert!(world.call.handle(world.now, late).is_err());
+    assert_eq!(world.call.state_name(), "dialling");
+}
+
+#[test]
+fn who_does_not_hear_what_was_lost_has_lost_it_still() {
+    let legs = [CallKind::Start, CallKind::Vital, CallKind::LegOver(leg(CALLEE)), CallKind::Passing];
+    for lost in legs {
+        assert_eq!(Call::kind(&CallInput::Notice(Notice::Recovered { lost })), lost);
+    }
+    for lost in [LegKind::Vital, LegKind::Final, LegKind::Passing] {
+        assert_eq!(Leg::kind(&LegInput::Notice(Notice::Recovered { lost })), lost);
+    }
+    for lost in [TrackKind::Order, TrackKind::End, TrackKind::Notice] {
+        assert_eq!(Track::kind(&TrackInput::Notice(Notice::Recovered { lost })), lost);
+    }
 }

@@ -119,12 +119,14 @@ impl LegInput {
             | Self::TrackLost
             | Self::Notice(Notice::Refused { .. }) => LegKind::Vital,
             Self::Refused { .. } | Self::Cancelled | Self::HungUp(_) | Self::Broken(_) => LegKind::Final,
+            // Who does not hear what was lost has lost it still.
+            Self::Notice(Notice::Recovered { lost }) => *lost,
             Self::Ring
             | Self::Progress(_)
             | Self::Ringing
             | Self::EarlyMedia(_)
             | Self::Media(MediaNews::Digit { .. })
-            | Self::Notice(Notice::Tick | Notice::Recovered { .. } | Notice::GivenUp) => LegKind::Passing,
+            | Self::Notice(Notice::Tick | Notice::GivenUp) => LegKind::Passing,
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Checks of the tree that Cargo and clippy cannot make: `cargo xtask tidy`.
+//! Checks that Cargo and clippy cannot make: `cargo xtask tidy` of the tree, `cargo xtask sim` of many simulated days.
 
 mod tidy;
 mod tree;
 
 use std::io::Write;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use tidy::Finding;
 use tree::Tree;
@@ -15,10 +15,27 @@ use tree::Tree;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 fn main() -> Result<ExitCode> {
-    match std::env::args().nth(1).as_deref() {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
         Some("tidy") => report(&tidy::check(&Tree::read(ROOT)?)),
-        other => bail!("usage: cargo xtask tidy (got {other:?})"),
+        Some("sim") => simulate(args),
+        other => bail!("usage: cargo xtask tidy | sim [--seeds N] [--from S] (got {other:?})"),
     }
+}
+
+/// Plays more days than `ops/test` does, or others.
+fn simulate(mut args: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--package", "tandem-core", "--test", "sim", "--", "whatever"]).current_dir(ROOT);
+    while let Some(flag) = args.next() {
+        let variable = match flag.as_str() {
+            "--seeds" => "TANDEM_SIM_SEEDS",
+            "--from" => "TANDEM_SIM_FROM",
+            other => bail!("sim takes --seeds and --from, not {other}"),
+        };
+        cargo.env(variable, args.next().with_context(|| format!("{flag} wants a number"))?);
+    }
+    Ok(if cargo.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(findings: &[Finding]) -> Result<ExitCode> {

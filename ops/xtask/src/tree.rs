@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 const TEXT: [&str; 9] = ["rs", "toml", "md", "sh", "yml", "yaml", "json", "xml", "txt"];
 
 /// Folders that nobody wrote.
-const SKIPPED: [&str; 4] = ["target", "var", "node_modules", ".git"];
+const SKIPPED: [&str; 5] = ["target", "var", "node_modules", ".git", "corpus"];
 
 /// One file.
 pub(crate) struct File {

@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::print_stdout,
     unreachable_pub,
     reason = "a test that cannot go on says so and stops"
 )]

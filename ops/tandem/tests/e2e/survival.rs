@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tandem_actors::tree::Kind;
 
+use crate::harness::line::Dialog;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::{RtpEnd, Stream};
 use crate::harness::scratch::Scratch;
 use crate::harness::survey::actors;
-use crate::harness::line::Dialog;
 use crate::harness::ua::Ua;
 use crate::harness::{SOON, eventually};
 

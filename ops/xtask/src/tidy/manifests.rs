@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::{File, Tree};
 
 /// Our packages and those of ours that they may depend on (ARCHITECTURE.md, code map).
-const DIRECTION: [(&str, &[&str]); 12] = [
+const DIRECTION: [(&str, &[&str]); 13] = [
     ("tandem-core", &[]),
     ("tandem-engine", &["tandem-core"]),
     ("tandem-media", &["tandem-core", "tandem-engine"]),
@@ -16,6 +16,7 @@ const DIRECTION: [(&str, &[&str]); 12] = [
     ("tandem-provider", &["tandem-core"]),
     ("tandem", &EVERYTHING),
     ("tandem-benches", &EVERYTHING),
+    ("tandem-fuzz", &EVERYTHING),
     ("xtask", &[]),
 ];
 

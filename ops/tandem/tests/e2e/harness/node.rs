@@ -201,10 +201,6 @@ impl Node {
         });
     }
 
-    fn token(&self) -> String {
-        std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap().trim().to_owned()
-    }
-
     fn operate(&self, method: &str, path: &str, body: &str, expected: u16) -> String {
         // Who breaks the HTTP edge itself may have to connect again.
         let ask = || http::request(self.http, method, path, &self.operator_token(), body);
