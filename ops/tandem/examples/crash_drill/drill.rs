@@ -32,7 +32,7 @@ use crate::harness::scratch::Scratch;
 use crate::harness::webrtc::Peer;
 use driver::{Drive, Order};
 use phones::{Phones, number};
-pub use table::publish;
+pub use table::Record;
 use trail::{Moment, Stopwatch};
 pub use verdict::Verdict;
 pub use victims::Desk;
