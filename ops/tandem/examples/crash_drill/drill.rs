@@ -32,7 +32,7 @@ use crate::harness::scratch::Scratch;
 use crate::harness::webrtc::Peer;
 use driver::{Drive, Order};
 use phones::{Phones, number};
-pub use table::publish;
+pub use table::Record;
 use trail::{Moment, Stopwatch};
 pub use verdict::Verdict;
 pub use victims::Desk;
@@ -162,14 +162,17 @@ impl Run<'_> {
         if self.options.peers == 0 {
             return;
         }
-        let alice = Api::sign_in(node.http, "alice");
-        for _ in 0..self.options.peers {
+        for n in 0..self.options.peers {
+            // A user has one call at a time.
+            let name = format!("drill-peer-{n}");
+            node.add_user(&name, &format!("{}", 5_000 + n));
+            let user = Api::sign_in(node.http, &name);
             let call = self.placed;
             self.placed += 1;
             self.drive.order(Order::Expect(call));
-            let begun = alice.initiate(&number(call));
+            let begun = user.initiate(&number(call));
             let peer = Peer::answer(&begun.offer);
-            let (status, answer) = alice.answer(&begun.call_id, &peer.sdp);
+            let (status, answer) = user.answer(&begun.call_id, &peer.sdp);
             assert_eq!(status, 200, "{answer}");
             self.drive.order(Order::Join(call, peer.ends()));
         }

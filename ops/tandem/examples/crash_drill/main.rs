@@ -25,14 +25,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let verdict = drill::run(&options);
-    match drill::publish(&options, &verdict) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("the outcome cannot be written: {error}");
-            ExitCode::from(2)
-        }
+    let record = drill::Record::of_this();
+    println!("{record}\n{verdict}");
+    if let Some(Err(error)) = options.out.as_ref().map(|folder| verdict.write(&record, folder)) {
+        eprintln!("the outcome cannot be written: {error}");
+        return ExitCode::from(2);
     }
+    if verdict.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Makes sure that the node is there and of the present sources. Together with this example, because then it is of the

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::Options;
 use super::verdict::{Row, Verdict};
 
 /// Where and how it was made.
@@ -99,19 +98,6 @@ impl fmt::Display for Row {
         write!(f, "| {kind} | {how} | {kills} | {calls_up} | {calls_lost} | {packets_lost} ")?;
         write!(f, "| {p50} | {p99} | {most} | {restarted} | {after} | {longest} |")
     }
-}
-
-/// Prints, writes if that is wished, and says whether all went well.
-///
-/// # Errors
-/// Files that cannot be written.
-pub fn publish(options: &Options, verdict: &Verdict) -> std::io::Result<bool> {
-    let record = Record::of_this();
-    println!("{record}\n{verdict}");
-    if let Some(folder) = &options.out {
-        verdict.write(&record, folder)?;
-    }
-    Ok(verdict.failures.is_empty())
 }
 
 fn commit() -> String {

@@ -28,8 +28,9 @@ const PORTS: &str = "tandem_media_ports_used";
 /// What the allocator holds goes up and down by as much.
 const NOISE_KIB: u64 = 8 * 1_024;
 
-/// Connections of the database and threads of the runtime come and go by themselves.
-const SPARE: usize = 4;
+/// Connections of the database, with a thread and three files each, and threads of the runtime come with the load and stay.
+/// What one call in a hundred leaves behind shows all the same.
+const SPARE: usize = 32;
 
 #[test]
 fn four_thousand_short_calls_leave_no_actor_no_descriptor_no_thread_and_no_port() {
@@ -74,12 +75,10 @@ fn churn(name: &str, calls: u32, rate: u32) -> Vec<u64> {
     let is_idle = || GAUGES.iter().chain([&PORTS]).all(|it| node.metric(it) == 0) && desk.is_idle();
     eventually("nothing left of the calls", A_MINUTE, || is_idle().then_some(()));
     assert_eq!(desk.tree().unwrap().len(), idle, "actors");
-    let after = eventually("descriptors and threads as before", A_MINUTE, || {
-        let after = Holdings::of(node.pid());
-        let is_back = after.descriptors <= before.descriptors + SPARE && after.threads <= before.threads + SPARE as u64;
-        is_back.then_some(after)
-    });
-    println!("before {before:?}, after {after:?}");
+    let after = Holdings::of(node.pid());
+    eprintln!("before {before:?}, after {after:?}");
+    assert!(after.descriptors <= before.descriptors + SPARE, "{before:?} {after:?}");
+    assert!(after.threads <= before.threads + SPARE as u64, "{before:?} {after:?}");
     assert_eq!(node.ledger().count("cdrs"), u64::from(calls) + 100);
     sizes
 }

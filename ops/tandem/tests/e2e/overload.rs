@@ -68,7 +68,7 @@ fn overload(name: &str, admitted: u32, seconds: u32) -> Vec<u64> {
     let talks = talk(&node);
     let calm = offer(&scratch, &node, admitted / 2, seconds);
     let storm = offer(&scratch, &node, admitted * 2, seconds);
-    println!("calm: {} answered, {} sent again; storm: {storm:?}", calm.answered, calm.sent_again);
+    eprintln!("calm: {} answered, {} sent again; storm: {storm:?}", calm.answered, calm.sent_again);
     assert_eq!(calm.refused, 0);
     let offered = (admitted * 2 * seconds) as usize;
     // Every one was either answered or refused as it should be: SIPp's failures have been looked at.

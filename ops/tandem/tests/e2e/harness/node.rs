@@ -1,9 +1,10 @@
 //! A node: the program under test in a process of its own, on loopback, with the development accounts.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -121,7 +122,16 @@ impl Node {
         self.process.id()
     }
 
-    /// Where its operator's token is.
+    /// Adds a user whose password is the name.
+    pub fn add_user(&self, name: &str, extension: &str) {
+        let mut command = Command::new(program());
+        command.current_dir(&self.folder).args(["user", "add", name, "--extension", extension]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{name}").unwrap();
+        assert!(child.wait().unwrap().success(), "user {name}");
+    }
+
+    /// Its operator's token.
     pub fn operator_token(&self) -> String {
         std::fs::read_to_string(self.folder.join("var/operator.token")).unwrap().trim().to_owned()
     }
