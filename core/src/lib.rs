@@ -24,6 +24,7 @@ pub mod numbering;
 pub mod party;
 pub mod pii;
 pub mod ports;
+pub mod quality;
 pub mod restart;
 pub mod routing;
 pub mod time;

@@ -13,6 +13,7 @@ use crate::location::{Binding, BindingChange};
 use crate::machine::{Refusal, Stamp};
 use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use crate::party::{Party, Target};
+use crate::quality::MediaReport;
 use crate::routing::Query;
 
 /// What a leg wants said to its far end.
@@ -82,6 +83,10 @@ pub trait MediaPort: Send + Sync + 'static {
 
     /// Lets go of the leg's port pair and all that is attached to it. May be said twice.
     fn release(&self, leg: LegId);
+
+    /// How the leg's media has fared up to now; jitter as of a tenth of a second ago. `None`: there is no such leg, or
+    /// it neither received nor sent anything yet. After [`release`](Self::release) it is gone.
+    fn report(&self, leg: LegId) -> Option<MediaReport>;
 }
 
 /// The ledger's door: the journal.

@@ -13,6 +13,7 @@ use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescr
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::pii::Pii;
 use tandem_core::ports::{CallPort, MediaPort};
+use tandem_core::quality::MediaReport;
 use tandem_engine::peer::{Identity, Kept, PeerError};
 
 use crate::black_box::{BlackBox, Carriage};
@@ -271,6 +272,10 @@ impl MediaPort for Pool {
         if let Some(pair) = gone.pair() {
             self.ports.give_back(self.clock.mono(), pair.clone());
         }
+    }
+
+    fn report(&self, leg: LegId) -> Option<MediaReport> {
+        self.directory.lock().find(leg)?.kept.report()
     }
 }
 

@@ -27,6 +27,9 @@ impl Worker<'_> {
             if found.is_untold() {
                 self.broken.push_back(found);
             } else {
+                if self.generation > 1 {
+                    found.kept.rebuilt();
+                }
                 self.reconcile(&found);
             }
         }
