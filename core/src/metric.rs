@@ -61,6 +61,7 @@ names! {
         RtpForeign = "tandem_rtp_foreign_total", "Packets from where nobody was expected.";
         RtpUnrouted = "tandem_rtp_unrouted_total", "Packets with nowhere to go.";
         RtcpReceived = "tandem_rtcp_packets_received_total", "RTCP packets received.";
+        MediaPanics = "tandem_media_panics_total", "Packets and commands whose handling broke.";
         MediaSilent = "tandem_media_silent_total", "Legs that fell silent.";
         PeersConnected = "tandem_peers_connected_total", "WebRTC peers whose handshake succeeded.";
         PeersRebuilt = "tandem_peers_rebuilt_total", "WebRTC peers that went on in a new media worker.";

@@ -40,6 +40,8 @@ pub struct Config {
     pub peer_silence_timeout: Duration,
     /// Changes that may wait for a worker, 16..=1000000; beyond that the worker counts as stuck. Default 4096.
     pub queue: usize,
+    /// Drill hook: an RTP packet with this SSRC breaks the code that handles it. Default none.
+    pub break_on: Option<u32>,
 }
 
 impl Default for Config {
@@ -57,6 +59,7 @@ impl Default for Config {
             silence_timeout: Duration::from_secs(30),
             peer_silence_timeout: Duration::from_secs(10),
             queue: 4_096,
+            break_on: None,
         }
     }
 }

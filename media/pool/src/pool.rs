@@ -146,10 +146,17 @@ impl Pool {
         }
     }
 
-    /// For drills: the leg's next packet panics.
-    pub fn break_leg(&self, leg: LegId) {
+    /// For drills: the worker hangs in its next turn, until another thread has its place; then it wakes.
+    pub fn hang_worker(&self, worker: usize) {
+        if let Some(seat) = self.seats.get(worker) {
+            seat.ask_to_hang();
+        }
+    }
+
+    /// For drills: the worker hangs the same way over the leg's next packet.
+    pub fn hang_leg(&self, leg: LegId) {
         if let Some(found) = self.directory.lock().find(leg) {
-            found.make_fragile();
+            found.ask_to_hang();
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Seat {
     must_review: AtomicBool,
     /// For drills: the worker panics.
     must_break: AtomicBool,
+    /// For drills: the worker hangs.
+    must_hang: AtomicBool,
     /// Which thread has the seat. One with an older number is over, even if it wakes.
     generation: AtomicU64,
     /// Serial of the box whose step is under way, 0 for none: found here after a panic or a hang.
@@ -37,6 +39,7 @@ impl Seat {
             is_woken: AtomicBool::new(false),
             must_review: AtomicBool::new(false),
             must_break: AtomicBool::new(false),
+            must_hang: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             touching: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
@@ -76,6 +79,11 @@ impl Seat {
         self.wake();
     }
 
+    pub(crate) fn ask_to_hang(&self) {
+        self.must_hang.store(true, SeqCst);
+        self.wake();
+    }
+
     pub(crate) fn wake(&self) {
         if self.is_woken.swap(true, SeqCst) {
             return;
@@ -96,20 +104,47 @@ impl Seat {
         self.turns.load(SeqCst)
     }
 
-    pub(crate) fn next_note(&self) -> Option<Arc<BlackBox>> {
-        self.notes.pop()
+    /// A note for this thread. One that is over takes nothing from its successor.
+    pub(crate) fn next_note(&self, generation: u64) -> Option<Arc<BlackBox>> {
+        if !self.is_held_by(generation) {
+            return None;
+        }
+        let note = self.notes.pop()?;
+        if self.is_held_by(generation) {
+            return Some(note);
+        }
+        self.note_or_review(note);
+        None
     }
 
-    pub(crate) fn takes_review(&self) -> bool {
-        self.must_review.swap(false, SeqCst)
+    /// Notes that wait, and how many may.
+    pub(crate) fn backlog(&self) -> (usize, usize) {
+        (self.notes.len(), self.notes.capacity())
+    }
+
+    pub(crate) fn takes_review(&self, generation: u64) -> bool {
+        if !self.is_held_by(generation) || !self.must_review.swap(false, SeqCst) {
+            return false;
+        }
+        let is_ours = self.is_held_by(generation);
+        if !is_ours {
+            self.must_review.store(true, SeqCst);
+        }
+        is_ours
+    }
+
+    pub(crate) fn takes_hang(&self) -> bool {
+        self.must_hang.swap(false, SeqCst)
     }
 
     pub(crate) fn takes_break(&self) -> bool {
         self.must_break.swap(false, SeqCst)
     }
 
-    /// The worker is about to touch this box; 0: it came back from it.
-    pub(crate) fn touch(&self, serial: usize) {
-        self.touching.store(serial, std::sync::atomic::Ordering::Release);
+    /// The worker is about to touch this box; 0: it came back from it. A thread that is over leaves no mark.
+    pub(crate) fn touch(&self, generation: u64, serial: usize) {
+        if self.is_held_by(generation) {
+            self.touching.store(serial, std::sync::atomic::Ordering::Release);
+        }
     }
 }

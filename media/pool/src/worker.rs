@@ -97,8 +97,8 @@ impl<'a> Worker<'a> {
             pool.metrics.count(Counter::MediaWorkersRebuilt);
             warn!(worker = index, generation, "media worker rebuilt");
         }
-        let Config { silence_timeout, peer_silence_timeout, .. } = pool.config;
-        let settings = Settings { silence_timeout, peer_silence_timeout };
+        let Config { silence_timeout, peer_silence_timeout, break_on, .. } = pool.config;
+        let settings = Settings { silence_timeout, peer_silence_timeout, break_on };
         let mut worker = Self {
             pool,
             seat,
@@ -135,6 +135,9 @@ impl<'a> Worker<'a> {
             self.seat.turn();
             if self.seat.takes_break() {
                 break_down();
+            }
+            if self.seat.takes_hang() {
+                self.watch().hang(self.pool);
             }
             // First, for what is new may be spoken to already.
             self.reconcile_noted();
@@ -211,9 +214,14 @@ impl<'a> Worker<'a> {
     }
 
     fn take_shared(&mut self, now: Timestamp, from: SocketAddr, len: usize) {
-        let Some(place) = self.buffer.get(..len).and_then(|datagram| self.engine.find_peer(from, datagram)) else {
-            return;
-        };
+        // Nobody's leg yet: what cannot even be told apart costs itself.
+        let (engine, buffer) = (&mut self.engine, &self.buffer);
+        let search = AssertUnwindSafe(|| buffer.get(..len).and_then(|datagram| engine.find_peer(from, datagram)));
+        let found = catch_unwind(search).unwrap_or_else(|_| {
+            self.pool.metrics.count(Counter::MediaPanics);
+            None
+        });
+        let Some(place) = found else { return };
         let Some(found) = self.places.get(place).and_then(Clone::clone).filter(|found| self.owns(found)) else {
             return;
         };
@@ -221,19 +229,24 @@ impl<'a> Worker<'a> {
         self.send_due();
     }
 
+    fn watch(&self) -> Watch<'a> {
+        Watch { seat: self.seat, generation: self.generation }
+    }
+
     fn owns(&self, found: &BlackBox) -> bool {
         !found.is_over() && found.home() == Some(self.index) && self.seat.is_held_by(self.generation)
     }
 
     fn take(&mut self, now: Timestamp, found: &Arc<BlackBox>, socket: Socket, from: SocketAddr, len: usize) {
+        let (pool, watch) = (self.pool, self.watch());
         let (engine, buffer) = (&mut self.engine, &mut self.buffer);
         let step = || {
-            if found.is_fragile() {
-                break_down();
+            if found.must_hang() {
+                watch.hang(pool);
             }
             engine.receive(now, socket, from, buffer.as_mut_slice(), len)
         };
-        match guarded(self.seat, found, step) {
+        match watch.guarded(found, step) {
             Some(Some(transmit)) => self.forwarded += u64::from(self.send(transmit)),
             Some(None) => {}
             None => self.give_up(socket.place, found),
@@ -246,8 +259,9 @@ impl<'a> Worker<'a> {
             let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
             let now = self.pool.clock.now();
             loop {
+                let watch = self.watch();
                 let (engine, buffer) = (&mut self.engine, &mut self.buffer);
-                match guarded(self.seat, &found, || engine.transmit(now, place, buffer.as_mut_slice())) {
+                match watch.guarded(&found, || engine.transmit(now, place, buffer.as_mut_slice())) {
                     Some(Some(transmit)) => self.send(transmit),
                     Some(None) => break,
                     None => {
@@ -283,7 +297,7 @@ impl<'a> Worker<'a> {
             let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
             if !self.owns(&found) {
                 self.drop_leg(&found);
-            } else if guarded(self.seat, &found, || self.engine.expire(now.mono, place)).is_none() {
+            } else if self.watch().guarded(&found, || self.engine.expire(now.mono, place)).is_none() {
                 self.give_up(place, &found);
             }
         }
@@ -334,13 +348,29 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// One leg's step. `None`: it panicked. Whose step it is stands in the seat meanwhile, for the case that it hangs.
-fn guarded<R>(seat: &Seat, found: &BlackBox, step: impl FnOnce() -> R) -> Option<R> {
-    seat.touch(found.serial);
-    // What it leaves half done is the leg's own, and that is thrown away.
-    let outcome = catch_unwind(AssertUnwindSafe(step));
-    seat.touch(0);
-    outcome.ok()
+/// What stands between a leg's step and the rest of the worker.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    seat: &'a Seat,
+    generation: u64,
+}
+
+impl Watch<'_> {
+    /// One leg's step. `None`: it panicked. Whose step it is stands in the seat meanwhile, for the case that it hangs.
+    fn guarded<R>(self, found: &BlackBox, step: impl FnOnce() -> R) -> Option<R> {
+        self.seat.touch(self.generation, found.serial);
+        // What it leaves half done is the leg's own, and that is thrown away.
+        let outcome = catch_unwind(AssertUnwindSafe(step));
+        self.seat.touch(self.generation, 0);
+        outcome.ok()
+    }
+
+    /// For drills: comes back when another thread has the seat, and not before.
+    fn hang(self, pool: &Pool) {
+        while self.seat.is_held_by(self.generation) && !pool.is_stopped() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// What a drill asks for.

@@ -101,6 +101,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     } else {
         users::refuse_development_accounts(&storage, &config.sip.realm).await?;
         ensure!(config.sip.break_on.is_none(), "sip.break_on: only with --dev");
+        ensure!(config.media.break_on.is_none(), "media.break_on: only with --dev");
     }
 
     let calls = Calls::new(&config.calls, clock.clone(), metrics.clone());
