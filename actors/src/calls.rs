@@ -86,7 +86,7 @@ impl Calls {
                 calls: Sharded::new("calls", shards, &wires, at, Limits::CALL, Gauge::CallsActive),
                 legs: Sharded::new("legs", shards, &wires, at, Limits::CALL, Gauge::LegsActive),
                 tracks: Sharded::new("tracks", shards, &wires, at, Limits::TRACK, Gauge::TracksActive),
-                door: Door::new(config.max_calls.get(), metrics.clone()),
+                door: Door::new(config, clock.now(), metrics.clone()),
                 outside: OnceLock::new(),
                 drill: Drill::default(),
                 clock: clock.clone(),
@@ -144,7 +144,7 @@ impl CallPort for Calls {
         if self.outside.get().is_none() {
             return Err(Cause::Overload);
         }
-        self.door.admit(new.call, self.clock.now().wall)?;
+        self.door.admit(&new, self.clock.now())?;
         let role = Role::Caller(new.negotiation.clone());
         let birth = Birth { call: new.call, context: new.context.clone(), role };
         let (call, leg) = (new.call, new.leg);

@@ -35,7 +35,8 @@ names! {
         CallsStarted = "tandem_calls_started_total", "Calls let in.";
         CallsAnswered = "tandem_calls_answered_total", "Calls answered.";
         TalkMilliseconds = "tandem_talk_milliseconds_total", "Milliseconds that ended calls have talked, as billed.";
-        CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the limit or while draining.";
+        CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the door: the limit, a rate, draining, or a full disk.";
+        CallsLimited = "tandem_calls_limited_total", "Calls refused because too many began within a second or two.";
         FactsCommitted = "tandem_facts_committed_total", "Facts written to the journal.";
         FactsStored = "tandem_facts_stored_total", "Facts committed to the database.";
         FactsPublished = "tandem_facts_published_total", "Facts given to the bus.";

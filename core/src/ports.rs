@@ -119,7 +119,9 @@ pub trait CallPort: Send + Sync + 'static {
     /// Lets a call in. From here on its leg takes inputs.
     ///
     /// # Errors
-    /// Why not: [`Cause::Overload`] at the limit, [`Cause::Shutdown`] while draining.
+    /// Why not: [`Cause::Overload`] at the limit, [`Cause::Shutdown`] while draining, [`Cause::RateLimited`] and
+    /// [`Cause::Throttled`] for more calls a second than may begin: [`RETRY_AFTER`](crate::admission::RETRY_AFTER) tells
+    /// when to try again.
     fn open_call(&self, call: NewCall) -> Result<(), Cause>;
 
     /// Tells a leg what happened.

@@ -100,7 +100,7 @@ impl Sip {
         let buffer = config.limits.receive_buffer;
         let udp: Vec<UdpEnd> = config.udp.iter().map(|it| UdpEnd::bind(*it, buffer)).collect::<io::Result<_>>()?;
         let tcp: Vec<TcpListener> = config.tcp.iter().map(|it| listen(*it)).collect::<io::Result<_>>()?;
-        let guard = Guard::new(config.limits.guard.clone(), clock().mono);
+        let guard = Guard::new(&config.limits.guard, clock().mono);
         // High, so that no number of an earlier process means one of ours.
         let first = u64::from(rand::random::<u32>()) << 31 | 1;
         let connections = Arc::new(Connections::new(config.limits.clone(), metrics.clone(), first));
