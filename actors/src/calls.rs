@@ -27,7 +27,7 @@ use tandem_core::id::{LegId, TrackId};
 use tandem_core::leg::{Birth, Leg, LegInput, Role};
 use tandem_core::machine::Refusal;
 use tandem_core::media::MediaNews;
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort};
 use tandem_core::track::Track;
 use tokio::time::sleep;
@@ -134,6 +134,17 @@ impl Calls {
     /// What a node keeps running for them.
     pub(crate) fn members(&self) -> Vec<Arc<dyn Member>> {
         self.calls.members().chain(self.legs.members()).chain(self.tracks.members()).collect()
+    }
+}
+
+impl Queues for Calls {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        vec![
+            (Queue::Calls, self.door.fill()),
+            (Queue::CallInboxes, self.calls.fill()),
+            (Queue::LegInboxes, self.legs.fill()),
+            (Queue::TrackInboxes, self.tracks.fill()),
+        ]
     }
 }
 

@@ -18,7 +18,7 @@ use tandem_core::admission::{CallLimits, Damper, Limit};
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
 use tandem_core::id::CallId;
-use tandem_core::metric::{Counter, Metrics};
+use tandem_core::metric::{Counter, Fill, Metrics};
 use tandem_core::time::{Now, WallTime};
 use tracing::warn;
 
@@ -98,6 +98,11 @@ impl Door {
     /// How many calls are in.
     pub fn calls(&self) -> usize {
         self.inside.lock().permits.len()
+    }
+
+    /// How many calls are in, and how many may be.
+    pub(crate) fn fill(&self) -> Fill {
+        Fill { depth: self.calls(), capacity: self.limit }
     }
 
     /// Since when a call is in.

@@ -10,7 +10,7 @@ use tandem_core::id::{CallId, LegId, TrackId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescription};
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::pii::Pii;
 use tandem_core::ports::{CallPort, MediaPort};
 use tandem_core::quality::MediaReport;
@@ -23,7 +23,7 @@ use crate::directory::{Directory, Note};
 use crate::ports::Ports;
 use crate::seat::Seat;
 use crate::shared_port::SharedPort;
-use crate::worker::Worker;
+use crate::worker::{UNTOLD, Worker};
 
 /// Of a user name fragment, by which a peer is found: 72 random bits are nobody else's.
 const UFRAG_LEN: usize = 12;
@@ -234,6 +234,16 @@ impl Pool {
             return Err(Refusal::Full);
         }
         Ok(notes)
+    }
+}
+
+impl Queues for Pool {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        let of_seat = |seat: &Seat| {
+            let news = Fill { depth: seat.untold(), capacity: UNTOLD };
+            [(Queue::MediaNotes, seat.notes()), (Queue::MediaNews, news)]
+        };
+        self.seats.iter().flat_map(of_seat).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 use mio::Waker;
 use parking_lot::Mutex;
 use tandem_core::machine::Refusal;
+use tandem_core::metric::Fill;
 
 use crate::black_box::BlackBox;
 
@@ -29,6 +30,8 @@ pub(crate) struct Seat {
     /// Serial of the box whose step is under way, 0 for none: found here after a panic or a hang.
     touching: AtomicUsize,
     turns: AtomicU64,
+    /// News that the worker could not tell yet.
+    untold: AtomicUsize,
 }
 
 impl Seat {
@@ -43,6 +46,7 @@ impl Seat {
             generation: AtomicU64::new(0),
             touching: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
+            untold: AtomicUsize::new(0),
         }
     }
 
@@ -117,9 +121,18 @@ impl Seat {
         None
     }
 
-    /// Notes that wait, and how many may.
-    pub(crate) fn backlog(&self) -> (usize, usize) {
-        (self.notes.len(), self.notes.capacity())
+    /// Notes that wait.
+    pub(crate) fn notes(&self) -> Fill {
+        Fill { depth: self.notes.len(), capacity: self.notes.capacity() }
+    }
+
+    /// News that wait for room in an inbox, as of the last turn.
+    pub(crate) fn untold(&self) -> usize {
+        self.untold.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_untold(&self, count: usize) {
+        self.untold.store(count, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn takes_review(&self, generation: u64) -> bool {

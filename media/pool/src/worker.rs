@@ -46,7 +46,7 @@ const SHARED_BURST: usize = 256;
 const PACKET: usize = 2_048;
 
 /// News that wait for room in an inbox. Beyond that digits are lost; there are never that many.
-const UNTOLD: usize = 4_096;
+pub(crate) const UNTOLD: usize = 4_096;
 
 /// How long a worker sleeps when it carries nothing: so long may a stop or a watchdog have to wait.
 const IDLE: Duration = Duration::from_millis(400);
@@ -308,6 +308,8 @@ impl<'a> Worker<'a> {
         while let Some(news) = self.engine.poll_news() {
             if self.untold.len() < UNTOLD {
                 self.untold.push_back(news);
+            } else {
+                self.pool.metrics.count(Counter::MediaNewsDropped);
             }
         }
         for _ in 0..self.untold.len() {
@@ -316,6 +318,7 @@ impl<'a> Worker<'a> {
                 self.untold.push_back((leg, news));
             }
         }
+        self.seat.note_untold(self.untold.len());
         for _ in 0..self.broken.len() {
             let Some(broken) = self.broken.pop_front() else { return };
             match self.pool.calls.tell_leg(broken.leg, LegInput::Media(MediaNews::Broken)) {

@@ -123,7 +123,14 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Arc::new(Pool::new(config.media.clone(), calls.clone(), metrics.clone())?);
+    let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
+    metrics.watch(of_calls);
+    metrics.watch(of_pool);
     let mock = (config.voip.provider == Provider::Mock).then(|| Mock::new(calls.clone()));
+    if let Some(mock) = &mock {
+        let of_mock = Arc::downgrade(mock);
+        metrics.watch(of_mock);
+    }
     let provider = mock.clone().map(|mock| mock as Arc<dyn VoipProvider>);
     calls.connect(Outside {
         edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),
