@@ -15,6 +15,7 @@ mod harness;
 
 mod calls_api;
 mod click;
+mod door;
 mod events_api;
 mod load;
 mod page;
