@@ -1,7 +1,9 @@
 //! What is counted. Plain atomics, so that counting costs nothing on any path; whoever exports them reads them.
 
+use std::sync::Weak;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError, Weak};
+
+use parking_lot::Mutex;
 
 use crate::cause::Cause;
 
@@ -206,7 +208,7 @@ impl Metrics {
 
     /// From now on this one is asked for its queues, as long as it is there.
     pub fn watch(&self, owner: Weak<dyn Queues>) {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owners = self.owners.lock();
         owners.retain(|owner| owner.strong_count() > 0);
         owners.push(owner);
     }
@@ -214,7 +216,7 @@ impl Metrics {
     /// How full every queue is; one that nobody has holds nothing.
     #[must_use]
     pub fn queues(&self) -> Vec<(Queue, Fill)> {
-        let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let owners = self.owners.lock().clone();
         let found: Vec<_> = owners.iter().filter_map(Weak::upgrade).flat_map(|owner| owner.queues()).collect();
         let fill = |queue| found.iter().filter(|(other, _)| *other == queue).map(|(_, fill)| *fill).sum();
         Queue::ALL.iter().map(|queue| (*queue, fill(*queue))).collect()
@@ -271,11 +273,12 @@ mod tests {
             let weak = std::sync::Arc::downgrade(owner);
             metrics.watch(weak);
         }
-        let [_one, _two, _] = owners;
+        let [one, two, three] = owners;
         let found = |queue| metrics.queues().iter().find(|(it, _)| *it == queue).map(|(_, fill)| *fill).unwrap();
         assert_eq!(found(Queue::SipMessages), Fill { depth: 7, capacity: 30 });
-        drop(_two);
+        drop(two);
         assert_eq!(found(Queue::SipMessages), Fill { depth: 5, capacity: 20 });
         assert_eq!((found(Queue::BusEvents), metrics.queues().len()), (Fill::default(), Queue::ALL.len()));
+        drop((one, three));
     }
 }

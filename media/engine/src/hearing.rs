@@ -95,7 +95,7 @@ impl Hearing {
         let mut rare = self.rare.lock();
         // By our own clock, not the wall: that may be stepped. An answer to an older report tells no less, but seldom comes.
         let since = rare.reported.filter(|(ntp, _)| *ntp == block.last_sr).map(|(_, at)| now - at);
-        let held = Duration::from_micros(u64::from(block.delay) * 1_000_000 >> 16);
+        let held = Duration::from_micros((u64::from(block.delay) * 1_000_000) >> 16);
         if let Some(round_trip) = since.and_then(|since| since.checked_sub(held)) {
             rare.round_trip = Some(round_trip);
         }

@@ -68,9 +68,7 @@ fn a_full_disk_closes_the_door_keeps_the_calls_inside_and_bills_them_when_there_
     assert_eq!(call(&scratch, &node, 1, Duration::ZERO).finish(SOON), Tally { successful: 1, failed: 0 });
     let started = u64::try_from(node.metric("tandem_calls_started_total")).unwrap();
     let ledger = node.ledger();
-    eventually("a CDR for every call", SOON, || {
-        (ledger.count("cdrs") as u64 == started).then_some(())
-    });
+    eventually("a CDR for every call", SOON, || (ledger.count("cdrs") == started).then_some(()));
 }
 
 #[test]
