@@ -27,7 +27,7 @@ use tandem_core::id::{LegId, TrackId};
 use tandem_core::leg::{Birth, Leg, LegInput, Role};
 use tandem_core::machine::Refusal;
 use tandem_core::media::MediaNews;
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort};
 use tandem_core::trace::TracePort;
 use tandem_core::track::Track;
@@ -87,7 +87,7 @@ impl Calls {
                 calls: Sharded::new("calls", shards, &wires, at, Limits::CALL, Gauge::CallsActive),
                 legs: Sharded::new("legs", shards, &wires, at, Limits::CALL, Gauge::LegsActive),
                 tracks: Sharded::new("tracks", shards, &wires, at, Limits::TRACK, Gauge::TracksActive),
-                door: Door::new(config.max_calls.get(), metrics.clone()),
+                door: Door::new(config, clock.now(), metrics.clone()),
                 outside: OnceLock::new(),
                 clock: clock.clone(),
                 metrics: metrics.clone(),
@@ -141,12 +141,23 @@ impl Calls {
     }
 }
 
+impl Queues for Calls {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        vec![
+            (Queue::Calls, self.door.fill()),
+            (Queue::CallInboxes, self.calls.fill()),
+            (Queue::LegInboxes, self.legs.fill()),
+            (Queue::TrackInboxes, self.tracks.fill()),
+        ]
+    }
+}
+
 impl CallPort for Calls {
     /// Files the call and the caller's leg, both with their start before them, and only then has shells appointed: the
     /// edge may tell the leg of a CANCEL at once, and neither of the two misses a word of the other.
     fn open_call(&self, new: NewCall) -> Result<(), Cause> {
         let Some(outside) = self.outside.get() else { return Err(Cause::Overload) };
-        self.door.admit(new.call, self.clock.now().wall)?;
+        self.door.admit(&new, self.clock.now())?;
         outside.trace.begin(new.call, new.leg);
         let role = Role::Caller(new.negotiation.clone());
         let birth = Birth { call: new.call, context: new.context.clone(), role };

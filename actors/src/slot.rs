@@ -16,6 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use ractor::ActorRef;
 use tandem_core::machine::{Effects, Exit, Machine, Refusal, Rejected, Stamp};
+use tandem_core::metric::Fill;
 use tandem_core::restart::Verdict;
 use tandem_core::time::Timestamp;
 
@@ -160,6 +161,11 @@ impl<M: Machine> Slot<M> {
         let sleeper = inside.take_in_first(input);
         drop(inside);
         wake(sleeper);
+    }
+
+    /// Inputs that nobody has read, and how many there may be.
+    pub(crate) fn fill(&self) -> Fill {
+        Fill { depth: self.inside.lock().unread(), capacity: self.inbox_limit }
     }
 
     fn accept(&self, input: M::Input, limit: usize) -> Result<(), SendError<M::Input>> {

@@ -15,8 +15,11 @@ use uuid::Uuid;
 /// Two sizes, to see what a call costs at ten times the calls.
 const CALLS: [usize; 2] = [200, 2_000];
 
-const SETTINGS: Settings =
-    Settings { silence_timeout: Duration::from_secs(30), peer_silence_timeout: Duration::from_secs(10) };
+const SETTINGS: Settings = Settings {
+    silence_timeout: Duration::from_secs(30),
+    peer_silence_timeout: Duration::from_secs(10),
+    break_on: None,
+};
 
 /// 20 ms of G.711 and its header.
 const PACKET: usize = 12 + 160;

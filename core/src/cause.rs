@@ -36,6 +36,10 @@ pub enum Cause {
     Congestion,
     /// We have no room for it.
     Overload,
+    /// The caller, his tenant or his trunk begins calls faster than it may.
+    RateLimited,
+    /// All together begin calls faster than the node takes them.
+    Throttled,
     /// The node is being shut down.
     Shutdown,
     /// No media came for too long, or its path broke.
@@ -69,7 +73,7 @@ impl SipStatus {
 
 impl Cause {
     /// All of them, for tables and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Normal,
         Self::Cancelled,
         Self::AnsweredElsewhere,
@@ -85,6 +89,8 @@ impl Cause {
         Self::Incompatible,
         Self::Congestion,
         Self::Overload,
+        Self::RateLimited,
+        Self::Throttled,
         Self::Shutdown,
         Self::MediaLost,
         Self::SignallingLost,
@@ -111,6 +117,8 @@ impl Cause {
             Self::Incompatible => "incompatible",
             Self::Congestion => "congestion",
             Self::Overload => "overload",
+            Self::RateLimited => "rate_limited",
+            Self::Throttled => "throttled",
             Self::Shutdown => "shutdown",
             Self::MediaLost => "media_lost",
             Self::SignallingLost => "signalling_lost",
@@ -134,7 +142,7 @@ impl Cause {
             Self::Forbidden => 403,
             Self::Loop => 483,
             Self::Incompatible => 488,
-            Self::Congestion | Self::Overload | Self::Shutdown => 503,
+            Self::Congestion | Self::Overload | Self::RateLimited | Self::Throttled | Self::Shutdown => 503,
             Self::MediaLost | Self::SignallingLost | Self::NodeLost | Self::SystemFailure => 500,
         })
     }
@@ -155,7 +163,7 @@ impl Cause {
             Self::Forbidden => 57,
             Self::Loop => 25,
             Self::Incompatible => 88,
-            Self::Congestion | Self::Overload => 42,
+            Self::Congestion | Self::Overload | Self::RateLimited | Self::Throttled => 42,
             Self::Shutdown => 41,
             Self::MediaLost | Self::SignallingLost => 27,
             Self::NodeLost => 38,
@@ -175,7 +183,8 @@ impl Cause {
             Self::Unreachable => 409,
             Self::Forbidden => 403,
             Self::Loop => 508,
-            Self::Congestion | Self::Overload | Self::Shutdown => 503,
+            Self::RateLimited => 429,
+            Self::Congestion | Self::Overload | Self::Throttled | Self::Shutdown => 503,
             Self::MediaLost | Self::SignallingLost | Self::NodeLost => 502,
             Self::SystemFailure => 500,
         }
@@ -234,7 +243,7 @@ impl Cause {
             Self::NoAnswer => 7,
             Self::Incompatible => 6,
             Self::Forbidden => 5,
-            Self::Congestion | Self::Overload => 4,
+            Self::Congestion | Self::Overload | Self::RateLimited | Self::Throttled => 4,
             Self::Timeout => 3,
             Self::Unreachable => 2,
             Self::UnknownNumber | Self::InvalidNumber | Self::Loop => 1,

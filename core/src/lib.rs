@@ -10,6 +10,7 @@
 //! * No input panics; an impossible one is [`machine::Rejected`] and changes nothing.
 
 pub mod account;
+pub mod admission;
 pub mod call;
 pub mod cause;
 pub mod cdr;

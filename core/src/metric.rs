@@ -1,6 +1,9 @@
 //! What is counted. Plain atomics, so that counting costs nothing on any path; whoever exports them reads them.
 
+use std::sync::Weak;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
 
 use crate::cause::Cause;
 
@@ -35,7 +38,8 @@ names! {
         CallsStarted = "tandem_calls_started_total", "Calls let in.";
         CallsAnswered = "tandem_calls_answered_total", "Calls answered.";
         TalkMilliseconds = "tandem_talk_milliseconds_total", "Milliseconds that ended calls have talked, as billed.";
-        CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the limit or while draining.";
+        CallsRefusedAtDoor = "tandem_calls_refused_at_door_total", "Calls refused at the door: the limit, a rate, draining, or a full disk.";
+        CallsLimited = "tandem_calls_limited_total", "Calls refused because too many began within a second or two.";
         FactsCommitted = "tandem_facts_committed_total", "Facts written to the journal.";
         FactsStored = "tandem_facts_stored_total", "Facts committed to the database.";
         FactsPublished = "tandem_facts_published_total", "Facts given to the bus.";
@@ -52,6 +56,7 @@ names! {
         SipLimited = "tandem_sip_limited_total", "SIP requests refused by a rate limit.";
         SipOverload = "tandem_sip_overload_total", "SIP messages dropped or refused because a queue was full.";
         SipAuthFailed = "tandem_sip_auth_failed_total", "Requests with wrong credentials.";
+        SipConnectionsRefused = "tandem_sip_connections_refused_total", "SIP connections closed at once for want of room.";
         SipRetransmissions = "tandem_sip_retransmissions_total", "SIP messages sent again.";
         SipUnmatched = "tandem_sip_unmatched_total", "Responses and ACKs that belong to nothing.";
         SdpMalformed = "tandem_sdp_malformed_total", "Session descriptions refused.";
@@ -61,6 +66,8 @@ names! {
         RtpForeign = "tandem_rtp_foreign_total", "Packets from where nobody was expected.";
         RtpUnrouted = "tandem_rtp_unrouted_total", "Packets with nowhere to go.";
         RtcpReceived = "tandem_rtcp_packets_received_total", "RTCP packets received.";
+        MediaNewsDropped = "tandem_media_news_dropped_total", "News of media workers that found no room.";
+        MediaPanics = "tandem_media_panics_total", "Packets and commands whose handling broke.";
         MediaSilent = "tandem_media_silent_total", "Legs that fell silent.";
         PeersConnected = "tandem_peers_connected_total", "WebRTC peers whose handshake succeeded.";
         PeersRebuilt = "tandem_peers_rebuilt_total", "WebRTC peers that went on in a new media worker.";
@@ -71,6 +78,7 @@ names! {
         ApiCallsFailed = "tandem_api_calls_failed_total", "Calls that the API was asked for and could not begin.";
         ApiRefused = "tandem_api_refused_total", "Requests refused for want of a valid token.";
         SignInsFailed = "tandem_sign_ins_failed_total", "Sign-ins with wrong credentials.";
+        SignInsBusy = "tandem_sign_ins_busy_total", "Passwords not checked because too many others were.";
         SignInsLimited = "tandem_sign_ins_limited_total", "Sign-ins refused by a rate limit.";
         ClientsCut = "tandem_clients_cut_total", "Event streams cut because their reader was too slow.";
         TracesKept = "tandem_call_traces_kept_total", "Stories of calls written to the database.";
@@ -97,9 +105,63 @@ names! {
     }
 }
 
+names! {
+    /// What is bounded and fills up: the label of `tandem_queue_depth` and `tandem_queue_capacity`.
+    Queue {
+        Calls = "calls", "Calls inside the door.";
+        CallInboxes = "call_inboxes", "Inputs that calls have not read.";
+        LegInboxes = "leg_inboxes", "Inputs that legs have not read.";
+        TrackInboxes = "track_inboxes", "Inputs that tracks have not read.";
+        SipMessages = "sip_messages", "Messages that wait for a shard; more are refused with 503 or dropped.";
+        SipSignals = "sip_signals", "Signals of legs that wait for a shard; more are refused to the leg.";
+        SipTransactions = "sip_transactions", "Transactions of others; more are refused with 503.";
+        SipConnections = "sip_connections", "Connections; more are closed at once.";
+        SipWrites = "sip_writes", "Messages that wait to be written to connections; one with too many is closed.";
+        MediaNotes = "media_notes", "Changes that wait for media workers; more are refused to the leg.";
+        MediaNews = "media_news", "News of media workers for legs whose inboxes are full; more are dropped.";
+        HttpConnections = "http_connections", "HTTP connections; more wait in the kernel's backlog.";
+        EventStreams = "event_streams", "Event streams; more are refused with 503.";
+        EventFrames = "event_frames", "Frames that wait for readers of event streams; a reader too far behind is cut.";
+        SignIns = "sign_ins", "Passwords that are checked or wait for it; more are refused with 503.";
+        JournalBytes = "journal_bytes", "Bytes of facts that the disk did not take; more are lost, and the door is closed before.";
+        BusEvents = "bus_events", "Events that the slowest subscriber of the bus has not read; it loses the oldest.";
+        ProviderLegs = "provider_legs", "Legs at the mock provider; more are refused.";
+    }
+}
+
+/// How full something is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Fill {
+    /// What is in it.
+    pub depth: usize,
+    /// What fits.
+    pub capacity: usize,
+}
+
+impl std::ops::Add for Fill {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { depth: self.depth + other.depth, capacity: self.capacity + other.capacity }
+    }
+}
+
+impl std::iter::Sum for Fill {
+    fn sum<I: Iterator<Item = Self>>(fills: I) -> Self {
+        fills.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
+/// Whoever has queues. Asked when metrics are read, so that filling them costs nothing.
+pub trait Queues: Send + Sync {
+    /// Those that it has, as they are now. It may have some of one name.
+    fn queues(&self) -> Vec<(Queue, Fill)>;
+}
+
 /// All counts of one node.
 #[derive(Debug)]
 pub struct Metrics {
+    owners: Mutex<Vec<Weak<dyn Queues>>>,
     counters: Vec<AtomicU64>,
     gauges: Vec<AtomicI64>,
     ended: [AtomicU64; Cause::ALL.len()],
@@ -109,7 +171,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let counters = Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect();
         let gauges = Gauge::ALL.iter().map(|_| AtomicI64::new(0)).collect();
-        Self { counters, gauges, ended: Cause::ALL.map(|_| AtomicU64::new(0)) }
+        Self { owners: Mutex::default(), counters, gauges, ended: Cause::ALL.map(|_| AtomicU64::new(0)) }
     }
 }
 
@@ -147,6 +209,22 @@ impl Metrics {
         }
     }
 
+    /// From now on this one is asked for its queues, as long as it is there.
+    pub fn watch(&self, owner: Weak<dyn Queues>) {
+        let mut owners = self.owners.lock();
+        owners.retain(|owner| owner.strong_count() > 0);
+        owners.push(owner);
+    }
+
+    /// How full every queue is; one that nobody has holds nothing.
+    #[must_use]
+    pub fn queues(&self) -> Vec<(Queue, Fill)> {
+        let owners = self.owners.lock().clone();
+        let found: Vec<_> = owners.iter().filter_map(Weak::upgrade).flat_map(|owner| owner.queues()).collect();
+        let fill = |queue| found.iter().filter(|(other, _)| *other == queue).map(|(_, fill)| *fill).sum();
+        Queue::ALL.iter().map(|queue| (*queue, fill(*queue))).collect()
+    }
+
     /// A counter's value.
     #[must_use]
     pub fn counter(&self, what: Counter) -> u64 {
@@ -178,8 +256,32 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all);
+        assert!(Queue::ALL.iter().enumerate().all(|(n, it)| Queue::ALL[..n].iter().all(|one| one.name() != it.name())));
         let metrics = Metrics::default();
         Cause::ALL.iter().for_each(|cause| metrics.ended(*cause));
         assert!(Cause::ALL.iter().all(|cause| metrics.ended_for(*cause) == 1));
+    }
+
+    #[test]
+    fn queues_of_one_name_are_added_up_and_those_of_who_is_gone_are_not() {
+        struct Owner(usize);
+        impl Queues for Owner {
+            fn queues(&self) -> Vec<(Queue, Fill)> {
+                vec![(Queue::SipMessages, Fill { depth: self.0, capacity: 10 })]
+            }
+        }
+        let metrics = Metrics::default();
+        let owners = [1, 2, 4].map(|depth| std::sync::Arc::new(Owner(depth)));
+        for owner in &owners {
+            let weak = std::sync::Arc::downgrade(owner);
+            metrics.watch(weak);
+        }
+        let [one, two, three] = owners;
+        let found = |queue| metrics.queues().iter().find(|(it, _)| *it == queue).map(|(_, fill)| *fill).unwrap();
+        assert_eq!(found(Queue::SipMessages), Fill { depth: 7, capacity: 30 });
+        drop(two);
+        assert_eq!(found(Queue::SipMessages), Fill { depth: 5, capacity: 20 });
+        assert_eq!((found(Queue::BusEvents), metrics.queues().len()), (Fill::default(), Queue::ALL.len()));
+        drop((one, three));
     }
 }

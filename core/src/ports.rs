@@ -84,10 +84,9 @@ pub trait MediaPort: Send + Sync + 'static {
     /// Lets go of the leg's port pair and all that is attached to it. May be said twice.
     fn release(&self, leg: LegId);
 
-    /// How the leg's media fares. `None`: there is no such leg, or no media yet.
-    fn report(&self, _leg: LegId) -> Option<MediaReport> {
-        None
-    }
+    /// How the leg's media has fared up to now; jitter as of a tenth of a second ago. `None`: there is no such leg, or
+    /// it neither received nor sent anything yet. After [`release`](Self::release) it is gone.
+    fn report(&self, leg: LegId) -> Option<MediaReport>;
 }
 
 /// The ledger's door: the journal.
@@ -120,7 +119,9 @@ pub trait CallPort: Send + Sync + 'static {
     /// Lets a call in. From here on its leg takes inputs.
     ///
     /// # Errors
-    /// Why not: [`Cause::Overload`] at the limit, [`Cause::Shutdown`] while draining.
+    /// Why not: [`Cause::Overload`] at the limit, [`Cause::Shutdown`] while draining, [`Cause::RateLimited`] and
+    /// [`Cause::Throttled`] for more calls a second than may begin: [`RETRY_AFTER`](crate::admission::RETRY_AFTER) tells
+    /// when to try again.
     fn open_call(&self, call: NewCall) -> Result<(), Cause>;
 
     /// Tells a leg what happened.

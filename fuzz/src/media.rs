@@ -202,8 +202,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let settings =
-            Settings { silence_timeout: Duration::from_secs(30), peer_silence_timeout: Duration::from_secs(30) };
+        let settings = Settings {
+            silence_timeout: Duration::from_secs(30),
+            peer_silence_timeout: Duration::from_secs(30),
+            break_on: None,
+        };
         Self {
             engine: Engine::new(settings, 1),
             now: Timestamp(1_000_000),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tandem_core::event::Live;
-use tandem_core::metric::{Counter, Metrics};
+use tandem_core::metric::{Counter, Fill, Metrics};
 use tandem_core::ports::BusPort;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -24,6 +24,7 @@ pub struct PublishedEvent {
 #[derive(Debug)]
 pub struct Bus {
     events: broadcast::Sender<Arc<PublishedEvent>>,
+    capacity: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -31,13 +32,19 @@ impl Bus {
     /// A bus that holds up to `capacity` events (1..=2^20) for its slowest subscriber.
     #[must_use]
     pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { events: broadcast::Sender::new(capacity.clamp(1, 1 << 20)), metrics })
+        let capacity = capacity.clamp(1, 1 << 20);
+        Arc::new(Self { events: broadcast::Sender::new(capacity), capacity, metrics })
     }
 
     /// Every event from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<PublishedEvent>> {
         self.events.subscribe()
+    }
+
+    /// Events that the slowest subscriber has not read.
+    pub(crate) fn behind(&self) -> Fill {
+        Fill { depth: self.events.len(), capacity: self.capacity }
     }
 
     /// `false` when nobody listens.

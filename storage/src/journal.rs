@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics};
 use tokio::sync::Notify;
 
 use self::segment::Segment;
@@ -185,6 +185,11 @@ impl Journal {
     /// `false` while the disk takes nothing: no new call should be let in.
     pub(crate) fn is_writable(&self) -> bool {
         self.is_writable.load(Relaxed)
+    }
+
+    /// Bytes that the disk did not take yet.
+    pub(crate) fn waiting(&self) -> Fill {
+        Fill { depth: self.state.lock().waiting_bytes, capacity: self.waiting_bytes }
     }
 
     /// Frames that the database does not have yet.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
-use tandem_core::metric::Counter;
+use tandem_core::metric::{Counter, Fill, Queue, Queues};
 use tandem_core::ports::LedgerPort;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
@@ -75,7 +75,8 @@ impl Ledger {
         let journal = Journal::open(&storage.config, storage.metrics.clone())?;
         let folder: PathBuf = storage.config.journal_dir();
         let heartbeat = Heartbeat::open(&folder).map_err(|source| JournalError::Io { folder, source })?;
-        Ok(Arc::new(Self {
+        let metrics = storage.metrics.clone();
+        let ledger = Arc::new(Self {
             storage,
             bus,
             heartbeat,
@@ -83,7 +84,10 @@ impl Ledger {
             writer: Mutex::default(),
             stored: Notify::new(),
             published: Mutex::default(),
-        }))
+        });
+        let owner = Arc::downgrade(&ledger);
+        metrics.watch(owner);
+        Ok(ledger)
     }
 
     /// Carries the journal into the database, and keeps the heartbeat. Never returns; drop it to stop.
@@ -165,6 +169,16 @@ impl Ledger {
                 }
             }
         }
+    }
+}
+
+impl Queues for Ledger {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        vec![
+            (Queue::JournalBytes, self.journal.waiting()),
+            (Queue::BusEvents, self.bus.behind()),
+            (Queue::SignIns, self.storage.passwords.busy()),
+        ]
     }
 }
 

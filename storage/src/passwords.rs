@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use tandem_core::metric::Fill;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -43,6 +44,11 @@ impl Passwords {
     pub(crate) fn new() -> Self {
         let processors = available_parallelism().map_or(1, |it| it.get());
         Self { places: Arc::new(Semaphore::new(PLACES)), turns: Arc::new(Semaphore::new((processors / 2).max(1))) }
+    }
+
+    /// Those that are hashed or wait for it.
+    pub(crate) fn busy(&self) -> Fill {
+        Fill { depth: PLACES - self.places.available_permits().min(PLACES), capacity: PLACES }
     }
 
     /// The hash of a password with a new salt, as a PHC string.

@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
 use tandem_core::id::{Tenant, UserId};
+use tandem_core::metric::Counter;
 
 use crate::accounts::{User, digests, listed};
 use crate::database::{QueryError, Storage};
@@ -41,7 +42,10 @@ impl Storage {
         let row = users.filter(user::Column::Name.eq(name)).one(&self.reader).await?;
         let is_right = match &row {
             Some(row) if row.password_hash.is_none() => self.adopt(row, password).await?,
-            row => self.passwords.check(password, row.as_ref().and_then(|it| it.password_hash.as_deref())).await?,
+            row => {
+                let hash = row.as_ref().and_then(|it| it.password_hash.as_deref());
+                self.counted(self.passwords.check(password, hash).await)?
+            }
         };
         Ok(row.filter(|_| is_right).map(known).transpose()?)
     }
@@ -55,10 +59,17 @@ impl Storage {
         users.one(&self.reader).await?.map(known).transpose()
     }
 
+    fn counted<T>(&self, hashed: Result<T, HashError>) -> Result<T, HashError> {
+        if let Err(HashError::Busy) = hashed {
+            self.metrics.count(Counter::SignInsBusy);
+        }
+        hashed
+    }
+
     /// For a user who was added before there were hashes: the digests say whether the password is his, and then he
     /// gets one. The work is the same either way.
     async fn adopt(&self, row: &user::Model, password: &str) -> Result<bool, SignInError> {
-        let hash = self.passwords.hash(password).await?;
+        let hash = self.counted(self.passwords.hash(password).await)?;
         let devices = device::Entity::find().filter(device::Column::UserId.eq(&row.id)).all(&self.reader).await?;
         let is_of = |it: &device::Model| digests(&it.extension, &it.realm, password).sha256 == it.ha1_sha256;
         if !devices.iter().any(is_of) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tandem_core::call::Call;
 use tandem_core::leg::Leg;
 use tandem_core::machine::Machine;
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics};
 use tandem_core::time::Timestamp;
 use tandem_core::track::Track;
 
@@ -140,6 +140,11 @@ where
 
     pub(super) fn slots(&self) -> impl Iterator<Item = Arc<Slot<M>>> {
         self.shards().flat_map(|shard| shard.slots())
+    }
+
+    /// Inputs that nobody has read, of all of them.
+    pub(super) fn fill(&self) -> Fill {
+        self.slots().map(|slot| slot.fill()).sum()
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = Arc<dyn Member>> {

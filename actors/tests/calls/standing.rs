@@ -142,7 +142,7 @@ async fn a_leg_that_panics_on_every_input_leaves_and_only_it_was_started_again()
     let poison = callee.to_string();
     // Whatever it is told, it panics: until its budget is spent.
     while tree.view().iter().any(|part| part.id == poison) {
-        tree.break_part(&poison, How::Panic);
+        let _gone = tree.break_part(&poison, How::Panic);
         sleep(Duration::from_millis(10)).await;
     }
     until(|| world.calls.snapshot().len() == 1).await;

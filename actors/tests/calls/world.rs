@@ -22,6 +22,7 @@ use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use tandem_core::metric::{Gauge, Metrics};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{BusPort, CallPort, EdgePort, LedgerPort, MediaPort, PlanPort, Signal};
+use tandem_core::quality::MediaReport;
 use tandem_core::routing::Query;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -86,6 +87,10 @@ impl MediaPort for Recorder {
     }
 
     fn release(&self, _: LegId) {}
+
+    fn report(&self, _: LegId) -> Option<MediaReport> {
+        None
+    }
 }
 
 impl LedgerPort for Recorder {

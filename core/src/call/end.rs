@@ -164,6 +164,8 @@ const fn who(cause: Cause, party: Side) -> Side {
         | Cause::Incompatible
         | Cause::Congestion
         | Cause::Overload
+        | Cause::RateLimited
+        | Cause::Throttled
         | Cause::Shutdown
         | Cause::MediaLost
         | Cause::SignallingLost

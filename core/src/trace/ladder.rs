@@ -327,6 +327,8 @@ fn why(cause: Cause, by: Side) -> &'static str {
         (Cause::MediaLost, _) => "no media came for too long, or its path broke",
         (Cause::SignallingLost, _) => "the path of its signalling broke",
         (Cause::NodeLost, _) => "the node died with it",
+        (Cause::RateLimited, _) => "its user, trunk or tenant began too many calls in a second",
+        (Cause::Throttled, _) => "this node was asked to begin too many calls in a second",
         (Cause::SystemFailure, _) => "a part of this node broke: see the lines with !",
     }
 }

@@ -10,7 +10,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde::Serialize;
+use tandem_core::admission::Damper;
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tracing::warn;
@@ -61,6 +63,8 @@ pub(crate) struct Shared(Arc<Inside>);
 pub(crate) struct Inside {
     pub(crate) api: Api,
     pub(crate) config: Config,
+    /// Log lines of requests without a valid token.
+    pub(crate) refusals: Mutex<Damper>,
 }
 
 impl std::ops::Deref for Shared {
@@ -74,7 +78,7 @@ impl std::ops::Deref for Shared {
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
-    let shared = Shared(Arc::new(Inside { api, config: config.clone() }));
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals: Mutex::default() }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

@@ -58,7 +58,10 @@ pub(crate) async fn admit(State((shared, door)): State<(Shared, Door)>, mut requ
 pub(crate) fn verify(shared: &Shared, door: Door, token: Option<&str>) -> Result<Principal, Problem> {
     let refused = |why: &dyn std::fmt::Display| {
         shared.api.metrics.count(Counter::ApiRefused);
-        warn!(why = %why, "request refused");
+        let now = shared.api.clients.clock.now().mono;
+        if let Some(hushed) = shared.refusals.lock().admit(now) {
+            warn!(why = %why, hushed, "request refused");
+        }
         Problem::Unauthenticated(door)
     };
     let token = token.ok_or_else(|| refused(&"no token"))?;

@@ -32,7 +32,7 @@ use tandem_core::event::{Fact, FactBody};
 use tandem_core::id::{CallId, LegId, NodeId, Tenant, UserId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::{Refusal, Stamp};
-use tandem_core::metric::{Counter, Gauge, Metrics};
+use tandem_core::metric::{Counter, Fill, Gauge, Metrics};
 use tandem_core::party::Address;
 use tandem_core::ports::{CallPort, ClientPort, Dial, EdgePort, Signal};
 use tandem_core::time::{Now, Timestamp, WallTime};
@@ -249,6 +249,11 @@ impl Clients {
             self.users.iter_mut().for_each(|mut user| user.cut_all(now.mono, Cut::Shutdown));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Frames that wait for the readers of all event streams.
+    pub(crate) fn waiting(&self) -> Fill {
+        self.users.iter().map(|user| user.waiting()).sum()
     }
 
     fn left(&self, key: &UserKey, stream: u64) {

@@ -32,6 +32,7 @@ mod operator;
 mod ops;
 mod page;
 mod problem;
+mod queues;
 mod server;
 mod sign_in;
 mod stall;

@@ -3,7 +3,7 @@
 use prometheus::proto::{Counter as CounterValue, Gauge as GaugeValue, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Result, TextEncoder};
 use tandem_core::cause::Cause;
-use tandem_core::metric::{Counter, Gauge, Metrics};
+use tandem_core::metric::{Counter, Fill, Gauge, Metrics, Queue};
 
 /// All counts as they stand now.
 ///
@@ -33,7 +33,29 @@ fn families(metrics: &Metrics) -> Vec<MetricFamily> {
     });
     let ended =
         family("tandem_calls_ended_total", "Calls that are over, by cause.", MetricType::COUNTER, ended.collect());
-    counters.chain(gauges).chain([ended]).collect()
+    counters.chain(gauges).chain([ended]).chain(queues(metrics)).collect()
+}
+
+fn queues(metrics: &Metrics) -> [MetricFamily; 2] {
+    let (mut depths, mut capacities) = (Vec::new(), Vec::new());
+    for (queue, Fill { depth, capacity }) in metrics.queues() {
+        for (values, value) in [(&mut depths, depth), (&mut capacities, capacity)] {
+            let mut label = LabelPair::default();
+            label.set_name(String::from("queue"));
+            label.set_value(queue.name().to_owned());
+            let mut gauge = GaugeValue::default();
+            gauge.set_value(value as f64);
+            let mut metric = Metric::from_gauge(gauge);
+            metric.set_label(vec![label]);
+            values.push(metric);
+        }
+    }
+    let what = Queue::ALL.iter().map(|queue| format!("{}: {}", queue.name(), queue.help())).collect::<Vec<_>>();
+    let depth = format!("What is in each bounded queue. {}", what.join(" "));
+    [
+        family("tandem_queue_depth", &depth, MetricType::GAUGE, depths),
+        family("tandem_queue_capacity", "What fits into it.", MetricType::GAUGE, capacities),
+    ]
 }
 
 fn count(value: u64) -> Metric {
@@ -68,6 +90,12 @@ mod tests {
             ["tandem_calls_started_total 7", "tandem_calls_active -2", "tandem_calls_ended_total{cause=\"busy\"} 1"]
         {
             assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
+        }
+        for queue in Queue::ALL {
+            for family in ["tandem_queue_depth", "tandem_queue_capacity"] {
+                let line = format!("{family}{{queue=\"{}\"}} 0", queue.name());
+                assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
+            }
         }
         let names = Counter::ALL.iter().map(|it| it.name()).chain(Gauge::ALL.iter().map(|it| it.name()));
         for name in names {

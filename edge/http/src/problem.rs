@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tandem_core::admission;
 use tandem_core::cause::Cause;
 use tandem_sdp::SdpError;
 use utoipa::ToSchema;
@@ -77,8 +78,10 @@ pub(crate) enum Problem {
     InvalidCredentials,
     #[error("the refresh token is not valid")]
     InvalidRefreshToken,
-    #[error("too many sign-ins, try again later")]
+    #[error("too many attempts, try again later")]
     RateLimited(Duration),
+    #[error("too many calls begin at the moment, try again later")]
+    Throttled,
     #[error("not possible at the moment, try again later")]
     Unavailable,
     #[error("this is a WebSocket")]
@@ -101,6 +104,8 @@ impl Problem {
             Cause::UnknownNumber => Self::UnknownNumber,
             Cause::Unreachable => Self::CalleeUnreachable,
             Cause::Forbidden => Self::Forbidden,
+            Cause::RateLimited => Self::RateLimited(admission::RETRY_AFTER),
+            Cause::Throttled => Self::Throttled,
             Cause::Normal
             | Cause::Cancelled
             | Cause::AnsweredElsewhere
@@ -145,7 +150,7 @@ impl Problem {
             | Self::IdempotencyConflict
             | Self::CalleeUnreachable => StatusCode::CONFLICT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TimedOut | Self::InitiationFailed | Self::TerminationFailed | Self::Unavailable => {
+            Self::TimedOut | Self::InitiationFailed | Self::TerminationFailed | Self::Throttled | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -177,6 +182,7 @@ impl Problem {
             Self::InvalidCredentials => "invalid_credentials",
             Self::InvalidRefreshToken => "invalid_refresh_token",
             Self::RateLimited(_) => "rate_limited",
+            Self::Throttled => "overload",
             Self::Unavailable => "unavailable",
             Self::UpgradeRequired => "upgrade_required",
         }
@@ -186,6 +192,7 @@ impl Problem {
     fn retry_after(&self) -> Option<u64> {
         let after = match self {
             Self::RateLimited(after) => *after,
+            Self::Throttled => admission::RETRY_AFTER,
             Self::TimedOut | Self::InitiationFailed | Self::TerminationFailed | Self::Unavailable => LATER,
             _ => return None,
         };
@@ -262,8 +269,8 @@ mod tests {
     fn whatever_keeps_a_call_from_beginning_is_a_refusal_of_the_contract() {
         for cause in Cause::ALL {
             let problem = Problem::of_initiation(cause);
-            assert!(matches!(problem.status().as_u16(), 403 | 404 | 409 | 503), "{cause:?}");
-            assert_eq!(problem.status() == StatusCode::SERVICE_UNAVAILABLE, problem.retry_after().is_some());
+            assert!(matches!(problem.status().as_u16(), 403 | 404 | 409 | 429 | 503), "{cause:?}");
+            assert_eq!(matches!(problem.status().as_u16(), 429 | 503), problem.retry_after().is_some());
         }
     }
 

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 use crate::api::{Api, router};
 use crate::auth::CameFrom;
 use crate::config::Config;
+use crate::queues::Fullness;
 use crate::stall::Impatient;
 
 /// Pause after an accept that failed, usually for want of descriptors: without it the loop would spin.
@@ -57,8 +58,9 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let clients = api.clients.clone();
-    let routes = router(api, &config);
     let permits = Arc::new(Semaphore::new(config.connections));
+    let _fullness = Fullness::watched(&api, &config, permits.clone());
+    let routes = router(api, &config);
     let (open, closing) = (TaskTracker::new(), CancellationToken::new());
     let _closed_with_us = closing.clone().drop_guard();
     let mut until = pin!(until);

@@ -9,7 +9,9 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use parking_lot::Mutex;
 use tandem_actors::Clock;
+use tandem_core::admission::Damper;
 use tandem_core::id::Tenant;
 use tandem_core::metric::{Counter, Metrics};
 use tandem_core::pii::Pii;
@@ -38,6 +40,7 @@ pub struct SignIns {
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Cache<Limited, Arc<DefaultDirectRateLimiter>>,
+    refusals: Mutex<Damper>,
 }
 
 /// What is limited.
@@ -61,7 +64,7 @@ impl SignIns {
         // a flood of others would have no limit.
         let limits = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru());
         let limits = limits.time_to_idle(FORGOTTEN_AFTER).build();
-        Self { accounts, tokens, clock, metrics, limits }
+        Self { accounts, tokens, clock, metrics, limits, refusals: Mutex::default() }
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -88,7 +91,7 @@ impl SignIns {
         self.limit(Limited::Name(tenant.clone(), known_as.into()), PER_NAME).await?;
         let Some(opened) = self.accounts.sign_in(tenant, name, password).await? else {
             self.metrics.count(Counter::SignInsFailed);
-            warn!("sign-in failed");
+            self.log("wrong credentials");
             return Err(Problem::InvalidCredentials);
         };
         self.signed_in(opened)
@@ -119,9 +122,15 @@ impl SignIns {
         let bucket = self.limits.get_with(what, bucket).await;
         bucket.check().map_err(|until| {
             self.metrics.count(Counter::SignInsLimited);
-            warn!("sign-in limited");
+            self.log("rate");
             Problem::RateLimited(until.wait_time_from(DefaultClock::default().now()))
         })
+    }
+
+    fn log(&self, why: &'static str) {
+        if let Some(hushed) = self.refusals.lock().admit(self.clock.now().mono) {
+            warn!(why, hushed, "sign-in refused");
+        }
     }
 
     fn now(&self) -> WallTime {

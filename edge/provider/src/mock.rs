@@ -15,6 +15,7 @@ use tandem_core::id::LegId;
 use tandem_core::leg::LegInput;
 use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::media::{LocalMedia, MediaDescription};
+use tandem_core::metric::{Fill, Queue, Queues};
 use tandem_core::party::Address;
 use tandem_core::ports::{CallPort, Dial, EdgePort, Signal};
 use tokio::sync::Notify;
@@ -104,6 +105,12 @@ impl Mock {
         drop(state);
         self.changed.notify_one();
         Ok(())
+    }
+}
+
+impl Queues for Mock {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        vec![(Queue::ProviderLegs, Fill { depth: self.state.lock().legs.len(), capacity: CAPACITY })]
     }
 }
 

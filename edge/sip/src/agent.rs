@@ -30,6 +30,7 @@ use tandem_core::id::LegId;
 use tandem_core::leg::LegInput;
 use tandem_core::location::{Flow, Transport};
 use tandem_core::machine::Refusal;
+use tandem_core::metric::Counter;
 use tandem_core::ports::Signal;
 use tandem_core::time::{Now, Timestamp};
 
@@ -41,6 +42,9 @@ use crate::message::{Message, Method, Start};
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::uri::Uri;
+
+/// News of one leg that may wait before what only passes is dropped.
+const NEWS_LIMIT: usize = 64;
 
 /// How soon news that a leg's inbox had no room for is offered again.
 const NEWS_RETRY: Duration = Duration::from_millis(50);
@@ -224,7 +228,11 @@ impl Agent {
 
     /// Tells the leg, in order; what it has no room for is offered again.
     pub(crate) fn tell(&mut self, desk: &mut Desk<'_>, input: LegInput) {
-        if !(self.is_released || self.is_broken) {
+        // What the far end may say any number of times waits for no room.
+        let is_passing = matches!(input, LegInput::Ringing | LegInput::EarlyMedia(_));
+        if is_passing && self.news.len() >= NEWS_LIMIT {
+            desk.shared.metrics.count(Counter::SipOverload);
+        } else if !(self.is_released || self.is_broken) {
             self.news.push_back(input);
             if self.retry.is_none() {
                 self.offer_news(desk);

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tandem_core::id::{LegId, NodeId, Tenant};
 use tandem_core::location::{Flow, Transport};
 use tandem_core::machine::{Refusal, Stamp};
-use tandem_core::metric::{Counter, Metrics};
+use tandem_core::metric::{Counter, Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::party::TrunkName;
 use tandem_core::ports::{AccountPort, CallPort, EdgePort, Signal};
 use tandem_core::time::Now;
@@ -124,7 +124,7 @@ impl Sip {
 
     fn assemble(config: SipConfig, deps: Deps, udp: Vec<UdpEnd>, tcp: Vec<TcpListener>) -> Self {
         let Deps { calls, accounts, registrar, metrics, trace, clock, tenant, node } = deps;
-        let guard = Guard::new(config.limits.guard.clone(), clock().mono);
+        let guard = Guard::new(&config.limits.guard, clock().mono);
         // High, so that no number of an earlier process means one of ours.
         let first = u64::from(rand::random::<u32>()) << 31 | 1;
         let connections = Arc::new(Connections::new(config.limits.clone(), metrics.clone(), first));
@@ -150,7 +150,11 @@ impl Sip {
             (inbox, Mutex::new(Shard::new(index, shared.clone(), rand::random())))
         };
         let shards = (0..shared.config.shards.max(1)).map(shard).collect();
-        Self(Arc::new(Border { shared, clock, shards, guard: Mutex::new(guard), udp, tcp, connections }))
+        let metrics = shared.metrics.clone();
+        let border = Arc::new(Border { shared, clock, shards, guard: Mutex::new(guard), udp, tcp, connections });
+        let owner = Arc::downgrade(&border);
+        metrics.watch(owner);
+        Self(border)
     }
 
     /// How many shards there are: [`run_shard`](Self::run_shard) is for each.
@@ -233,6 +237,24 @@ impl EdgePort for Sip {
         if let Some((inbox, _)) = self.0.shard_of(leg) {
             inbox.push_release(leg);
         }
+    }
+}
+
+impl Queues for Border {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        let limits = &self.shared.config.limits;
+        let known = usize::try_from(self.shared.metrics.gauge(Gauge::SipTransactions)).unwrap_or(0);
+        let shards = self.shards.iter().flat_map(|(inbox, _)| {
+            let [messages, signals] = inbox.fills();
+            [(Queue::SipMessages, messages), (Queue::SipSignals, signals)]
+        });
+        let [connections, writes] = self.connections.fills();
+        let others = [
+            (Queue::SipTransactions, Fill { depth: known, capacity: limits.transactions }),
+            (Queue::SipConnections, connections),
+            (Queue::SipWrites, writes),
+        ];
+        shards.chain(others).collect()
     }
 }
 

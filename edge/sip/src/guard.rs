@@ -10,12 +10,10 @@
 //!   from forged addresses starves newcomers only, and never those that are known.
 //! * A source that is refused takes nothing from the bucket of all.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_core::admission::{Bucket, Buckets, Rate};
 use tandem_core::time::Timestamp;
 
 /// Rates and sizes.
@@ -37,12 +35,9 @@ pub struct GuardLimits {
 /// The buckets.
 #[derive(Debug)]
 pub struct Guard {
-    limits: GuardLimits,
-    sources: HashMap<IpAddr, Bucket>,
-    /// For sources without room in the table.
-    strangers: Bucket,
+    sources: Buckets<IpAddr>,
+    total_rate: Rate,
     total: Bucket,
-    swept: Timestamp,
 }
 
 /// Whether to go on with a message.
@@ -57,16 +52,6 @@ pub enum Admission {
     TotalLimited,
 }
 
-/// Millionths of tokens, as of a moment.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: u64,
-    filled: Timestamp,
-}
-
-/// One token. A rate per second is then the same number of these per microsecond.
-const TOKEN: u64 = 1_000_000;
-
 impl Default for GuardLimits {
     fn default() -> Self {
         Self { source_rate: 200, source_burst: 400, total_rate: 50_000, total_burst: 100_000, sources: 65_536 }
@@ -76,21 +61,17 @@ impl Default for GuardLimits {
 impl Guard {
     /// With full buckets.
     #[must_use]
-    pub fn new(limits: GuardLimits, now: Timestamp) -> Self {
-        let strangers = Bucket::full(limits.source_burst, now);
-        let total = Bucket::full(limits.total_burst, now);
-        Self { limits, sources: HashMap::new(), strangers, total, swept: now }
+    pub fn new(limits: &GuardLimits, now: Timestamp) -> Self {
+        let source_rate = Rate { per_second: limits.source_rate, burst: limits.source_burst };
+        let total_rate = Rate { per_second: limits.total_rate, burst: limits.total_burst };
+        let sources = Buckets::new(source_rate, limits.sources, now);
+        Self { sources, total_rate, total: Bucket::full(total_rate, now) }
     }
 
     /// One message from there: may it be read?
     pub fn admit(&mut self, source: IpAddr, now: Timestamp) -> Admission {
-        let (rate, burst) = (self.limits.source_rate, self.limits.source_burst);
-        let has_total = self.total.refill(self.limits.total_rate, self.limits.total_burst, now);
-        let bucket = self.bucket(network(source), now);
-        if !bucket.refill(rate, burst, now) {
-            return Admission::SourceLimited;
-        }
-        if !has_total {
+        let Some(bucket) = self.sources.ready(network(source), now) else { return Admission::SourceLimited };
+        if !self.total.refill(self.total_rate, now) {
             return Admission::TotalLimited;
         }
         bucket.take();
@@ -100,53 +81,11 @@ impl Guard {
 
     /// One message from a peer that the configuration names (a trunk): only the limit of all holds for it.
     pub fn admit_peer(&mut self, now: Timestamp) -> Admission {
-        if !self.total.refill(self.limits.total_rate, self.limits.total_burst, now) {
+        if !self.total.refill(self.total_rate, now) {
             return Admission::TotalLimited;
         }
         self.total.take();
         Admission::Granted
-    }
-
-    fn bucket(&mut self, source: IpAddr, now: Timestamp) -> &mut Bucket {
-        if self.sources.len() >= self.limits.sources && !self.sources.contains_key(&source) {
-            self.sweep(now);
-        }
-        let has_room = self.sources.len() < self.limits.sources;
-        match self.sources.entry(source) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) if has_room => new.insert(Bucket::full(self.limits.source_burst, now)),
-            Entry::Vacant(_) => &mut self.strangers,
-        }
-    }
-
-    /// Forgets the sources whose buckets are full again: a new one is no different. At most once in the time an empty one
-    /// takes to fill, so that a flood does not buy a walk through the table with every packet.
-    fn sweep(&mut self, now: Timestamp) {
-        let (rate, burst) = (self.limits.source_rate, self.limits.source_burst);
-        let refill_time = Duration::from_secs_f64(f64::from(burst) / f64::from(rate.max(1)));
-        if now - self.swept >= refill_time {
-            self.swept = now;
-            self.sources.retain(|_, bucket| now - bucket.filled < refill_time);
-        }
-    }
-}
-
-impl Bucket {
-    fn full(burst: u32, now: Timestamp) -> Self {
-        Self { tokens: u64::from(burst) * TOKEN, filled: now }
-    }
-
-    /// Adds what has come in since, and tells whether there is a token.
-    fn refill(&mut self, rate: u32, burst: u32, now: Timestamp) -> bool {
-        let passed = u64::try_from((now - self.filled).as_micros()).unwrap_or(u64::MAX);
-        let gained = passed.saturating_mul(u64::from(rate));
-        self.tokens = self.tokens.saturating_add(gained).min(u64::from(burst) * TOKEN);
-        self.filled = self.filled.max(now);
-        self.tokens >= TOKEN
-    }
-
-    fn take(&mut self) {
-        self.tokens = self.tokens.saturating_sub(TOKEN);
     }
 }
 
@@ -160,13 +99,15 @@ fn network(source: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const START: Timestamp = Timestamp(1_000_000);
 
     fn guard() -> Guard {
         let limits = GuardLimits { source_rate: 10, source_burst: 2, total_rate: 30, total_burst: 5, sources: 3 };
-        Guard::new(limits, START)
+        Guard::new(&limits, START)
     }
 
     fn source(last: u8) -> IpAddr {
@@ -208,7 +149,7 @@ mod tests {
     #[test]
     fn forged_sources_starve_only_each_other() {
         let limits = GuardLimits { source_rate: 10, source_burst: 2, total_rate: 1000, total_burst: 1000, sources: 3 };
-        let mut guard = Guard::new(limits, START);
+        let mut guard = Guard::new(&limits, START);
         assert_eq!(guard.admit(source(1), START), Admission::Granted);
         let granted = (2..=255).filter(|n| guard.admit(source(*n), START) == Admission::Granted).count();
         assert_eq!(granted, 4, "two with a bucket of their own, two from the common one");
@@ -224,7 +165,7 @@ mod tests {
         }
         let later = START + Duration::from_secs(1);
         assert_eq!(guard.admit(source(4), later), Admission::Granted);
-        assert_eq!(guard.sources.keys().collect::<Vec<_>>(), [&source(4)]);
+        assert_eq!(guard.sources.len(), 1);
     }
 
     #[test]

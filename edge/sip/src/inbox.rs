@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tandem_core::id::LegId;
 use tandem_core::location::Flow;
 use tandem_core::machine::Stamp;
+use tandem_core::metric::Fill;
 use tandem_core::ports::Signal;
 use tokio::sync::Notify;
 
@@ -82,6 +83,12 @@ impl Inbox {
         drop(queues);
         self.filled.notify_one();
         Ok(())
+    }
+
+    /// Messages and signals that wait.
+    pub(crate) fn fills(&self) -> [Fill; 2] {
+        let queues = self.queues.lock();
+        [&queues.messages, &queues.signals].map(|queue| Fill { depth: queue.len(), capacity: self.limit })
     }
 
     pub(crate) fn push_release(&self, leg: LegId) {

@@ -1,11 +1,15 @@
-//! What a leg's far end must not notice the loss of: the black box of one leg's sending side.
+//! What a leg's far end must not notice the loss of: the black box of one leg's sending side. And what was counted of
+//! both sides.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use tandem_core::id::TrackId;
+use tandem_core::quality::MediaReport;
 use tandem_core::time::Timestamp;
+
+use crate::hearing::Hearing;
 
 /// The sending side of a leg as its far end knows it. Belongs above the engine: an engine that is built anew with it
 /// goes on with the same SSRC, sequence, clock and addresses.
@@ -22,6 +26,7 @@ pub struct Continuity {
     packets: AtomicU32,
     octets: AtomicU32,
     anchors: Mutex<Anchors>,
+    hearing: Hearing,
 }
 
 /// What changes rarely.
@@ -73,6 +78,7 @@ impl Continuity {
             packets: AtomicU32::new(0),
             octets: AtomicU32::new(0),
             anchors: Mutex::new(Anchors::default()),
+            hearing: Hearing::default(),
         }
     }
 
@@ -80,6 +86,22 @@ impl Continuity {
     #[must_use]
     pub const fn ssrc(&self) -> u32 {
         self.ssrc
+    }
+
+    /// How its media has fared up to now. `None`: nothing came, and nothing was sent.
+    #[must_use]
+    pub fn report(&self) -> Option<MediaReport> {
+        self.hearing.report(self.totals().0.into())
+    }
+
+    /// Another worker goes on with it because the last one is gone.
+    pub fn rebuilt(&self) {
+        self.hearing.rebuilt();
+    }
+
+    /// What its far end sent.
+    pub(crate) fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     pub(crate) fn newest(&self) -> Newest {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub silence_timeout: Duration,
     /// After how long without a valid check, RTP or RTCP a watched leg with a peer is.
     pub peer_silence_timeout: Duration,
+    /// For drills: an RTP packet of this SSRC breaks the code that handles it.
+    pub break_on: Option<u32>,
 }
 
 /// See the module.
@@ -155,6 +157,9 @@ impl Engine {
         if kind == SocketKind::Rtcp {
             leg.take_report(now, from, packet, &mut self.out);
             return None;
+        }
+        if self.settings.break_on.is_some() && ssrc_of(packet) == self.settings.break_on {
+            break_down();
         }
         let arrival = leg.take(now, from, packet, &mut self.out)?;
         let sent = self.pass_on(now, &arrival, buffer);
@@ -301,6 +306,17 @@ impl Engine {
 
 fn from_place(place: usize, (kind, to, len): Parting) -> Transmit {
     Transmit { socket: Socket { place, kind }, to, len }
+}
+
+/// Of an RTP packet.
+fn ssrc_of(packet: &[u8]) -> Option<u32> {
+    packet.get(8..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+/// What a drill asks for.
+#[expect(clippy::panic, reason = "a drill wants a real one")]
+fn break_down() {
+    panic!("asked to break");
 }
 
 #[cfg(test)]

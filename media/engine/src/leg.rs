@@ -99,6 +99,7 @@ impl Leg {
 
     pub(crate) fn detach(&mut self, now: Timestamp) {
         self.track = None;
+        self.kept.hearing().end();
         self.path.forget(now, &self.kept);
     }
 
@@ -179,7 +180,7 @@ impl Leg {
             out.counts.unrouted += 1;
             return;
         };
-        let Ok(heard) = rtcp::read(packet) else {
+        let Ok(heard) = rtcp::read(packet, self.kept.ssrc()) else {
             out.counts.malformed += 1;
             return;
         };
@@ -198,6 +199,7 @@ impl Leg {
     pub(crate) fn expire(&mut self, now: Timestamp, settings: &Settings, next_report: Duration, out: &mut Out) -> bool {
         if let Some(track) = &mut self.track {
             out.news.extend(track.digits.expire(now).map(|news| (self.id, news)));
+            track.measure();
             if now >= track.next_report {
                 track.next_report = now + next_report;
                 self.must_report = true;

@@ -20,6 +20,7 @@ mod digit;
 mod engine;
 mod formats;
 mod g711;
+mod hearing;
 mod latch;
 mod leg;
 pub mod peer;

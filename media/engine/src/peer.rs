@@ -117,8 +117,8 @@ pub struct Peer {
 enum Dtls {
     /// Nothing came yet.
     Idle,
-    /// With the address that the last of it came from.
-    Running(Box<Handshake>, SocketAddr),
+    /// What there is of it is kept above.
+    Running,
     /// There are keys. So many times our last flight may be sent again.
     Done(u8),
     /// There will be no keys.
@@ -139,7 +139,11 @@ impl Peer {
             identity,
             pairs,
             described: None,
-            dtls: if established.is_some() { Dtls::Done(FAREWELLS) } else { Dtls::Idle },
+            dtls: match established {
+                Some(_) => Dtls::Done(FAREWELLS),
+                None if kept.is_shaking() => Dtls::Running,
+                None => Dtls::Idle,
+            },
             media: media.map(Box::new),
             out: VecDeque::new(),
             kept,
@@ -196,10 +200,12 @@ impl Peer {
 
     /// Does what is due by time alone. Wants to be called every 100 ms, until the peer is connected.
     pub fn expire(&mut self, now: Timestamp) {
-        let Dtls::Running(handshake, from) = &mut self.dtls else { return };
+        let Dtls::Running = self.dtls else { return };
+        let Some((mut handshake, from)) = self.kept.take_handshake() else { return };
         if handshake.expire(now) {
-            push(&mut self.out, *from, handshake.flight());
+            push(&mut self.out, from, handshake.flight());
         }
+        self.kept.keep_handshake(handshake, from);
     }
 
     /// Whether there are keys, and the far end's certificate is the one that its description named.
@@ -238,10 +244,11 @@ impl Peer {
         let is_handshake = datagram.first() == Some(&22);
         match &mut self.dtls {
             Dtls::Idle if is_handshake => {
-                self.dtls = Dtls::Running(Box::new(Handshake::new(&self.identity)), from);
+                self.dtls = Dtls::Running;
+                self.kept.keep_handshake(Box::new(Handshake::new(&self.identity)), from);
                 self.shake(now, from, datagram);
             }
-            Dtls::Running(..) => self.shake(now, from, datagram),
+            Dtls::Running => self.shake(now, from, datagram),
             Dtls::Done(farewells) if is_handshake && *farewells > 0 => {
                 *farewells -= 1;
                 if let Some(established) = self.kept.established() {
@@ -254,11 +261,13 @@ impl Peer {
     }
 
     fn shake(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
-        let Dtls::Running(handshake, last) = &mut self.dtls else { return };
-        *last = from;
+        let Some((mut handshake, _)) = self.kept.take_handshake() else { return };
         let instant = self.epoch.checked_add(Duration::from_micros(now.0)).unwrap_or(self.epoch);
         match handshake.take(now, instant, &self.identity, datagram) {
-            Progress::Ongoing(sent) => push(&mut self.out, from, &sent),
+            Progress::Ongoing(sent) => {
+                self.kept.keep_handshake(handshake, from);
+                push(&mut self.out, from, &sent);
+            }
             Progress::Established(established) => self.establish(now, from, established),
             Progress::Failed => self.dtls = Dtls::Over,
         }

@@ -42,6 +42,8 @@ pub(crate) struct Heard {
     pub(crate) sender_report: Option<(u32, u32)>,
     /// The source says that it stops.
     pub(crate) bye: Option<u32>,
+    /// How the far end receives us.
+    pub(crate) reception: Option<ReceptionBlock>,
 }
 
 /// No RTCP.
@@ -72,8 +74,8 @@ pub(crate) fn write(
     Some(at.len)
 }
 
-/// Reads a compound packet. Lenient: a part of an unknown type is skipped, and the first need not be a report.
-pub(crate) fn read(mut bytes: &[u8]) -> Result<Heard, Malformed> {
+/// Reads a compound packet; of its reception blocks, the one about `ours`. Lenient: a part of an unknown type is skipped, and the first need not be a report.
+pub(crate) fn read(mut bytes: &[u8], ours: u32) -> Result<Heard, Malformed> {
     let mut heard = Heard::default();
     if bytes.is_empty() {
         return Err(Malformed);
@@ -85,23 +87,27 @@ pub(crate) fn read(mut bytes: &[u8]) -> Result<Heard, Malformed> {
         if first >> 6 != 2 || !TYPES.contains(&kind) {
             return Err(Malformed);
         }
-        heard.part(kind, usize::from(first & 0x1f), body)?;
+        heard.part(kind, usize::from(first & 0x1f), body, ours)?;
         bytes = rest;
     }
     Ok(heard)
 }
 
 impl Heard {
-    fn part(&mut self, kind: u8, count: usize, body: &[u8]) -> Result<(), Malformed> {
+    fn part(&mut self, kind: u8, count: usize, body: &[u8], ours: u32) -> Result<(), Malformed> {
         match kind {
             SENDER_REPORT => {
                 let (Some(ssrc), Some(high), Some(low)) = (word(body, 0), word(body, 1), word(body, 2)) else {
                     return Err(Malformed);
                 };
                 holds(body, 6 + 6 * count)?;
-                self.sender_report = Some((ssrc, high << 16 | low >> 16));
+                self.sender_report = Some((ssrc, middle(high, low)));
+                self.blocks(body, 6, count, ours);
             }
-            RECEIVER_REPORT => holds(body, 1 + 6 * count)?,
+            RECEIVER_REPORT => {
+                holds(body, 1 + 6 * count)?;
+                self.blocks(body, 1, count, ours);
+            }
             BYE => {
                 holds(body, count)?;
                 self.bye = word(body, 0).filter(|_| count > 0);
@@ -109,6 +115,49 @@ impl Heard {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Looks through the reception blocks from the word `first` on.
+    fn blocks(&mut self, body: &[u8], first: usize, count: usize, ours: u32) {
+        let block = (0..count).filter_map(|n| block(body, first + 6 * n)).find(|block| block.ssrc == ours);
+        self.reception = block.or(self.reception);
+    }
+}
+
+/// The reception block that begins with a word.
+fn block(body: &[u8], at: usize) -> Option<ReceptionBlock> {
+    let loss = word(body, at + 1)?;
+    let [fraction_lost, ..] = loss.to_be_bytes();
+    Some(ReceptionBlock {
+        ssrc: word(body, at)?,
+        fraction_lost,
+        // Its sign is the highest of 24 bits.
+        lost: (loss << 8).cast_signed() >> 8,
+        highest: word(body, at + 2)?,
+        jitter: word(body, at + 3)?,
+        last_sr: word(body, at + 4)?,
+        delay: word(body, at + 5)?,
+    })
+}
+
+/// What reports answer a sender report with: the middle of its NTP time.
+fn middle(high: u32, low: u32) -> u32 {
+    high << 16 | low >> 16
+}
+
+impl SenderInfo {
+    /// The middle of its NTP time.
+    pub(crate) fn ntp_middle(&self) -> u32 {
+        let ntp = self.ntp();
+        middle((ntp >> 32) as u32, ntp as u32)
+    }
+
+    fn ntp(&self) -> u64 {
+        let micros = u64::try_from(self.wall).unwrap_or(0);
+        let seconds = micros / 1_000_000 + NTP_EPOCH;
+        let fraction = ((micros % 1_000_000) << 32) / 1_000_000;
+        // NTP's seconds go round in 2036; so do ours.
+        seconds << 32 | fraction
     }
 }
 
@@ -138,11 +187,7 @@ impl Writer<'_> {
     }
 
     fn sender_info(&mut self, sent: SenderInfo) -> Option<()> {
-        let micros = u64::try_from(sent.wall).unwrap_or(0);
-        let seconds = micros / 1_000_000 + NTP_EPOCH;
-        let fraction = ((micros % 1_000_000) << 32) / 1_000_000;
-        // NTP's seconds go round in 2036; so do ours.
-        self.put(&(seconds << 32 | fraction).to_be_bytes())?;
+        self.put(&sent.ntp().to_be_bytes())?;
         self.word(sent.timestamp)?;
         self.word(sent.packets)?;
         self.word(sent.octets)
@@ -193,7 +238,9 @@ mod tests {
         wanted.extend([0x81, 202, 0, 4, 1, 2, 0xa3, 0xff, 1, 8]);
         wanted.extend(b"0102a3ff\0\0");
         assert_eq!(out[..len], wanted);
-        assert_eq!(read(&out[..len]).unwrap().sender_report, Some((0x0102_a3ff, 0x7e81_8000)));
+        let heard = read(&out[..len], 9).unwrap();
+        assert_eq!(heard.sender_report, Some((0x0102_a3ff, 0x7e81_8000)));
+        assert_eq!((heard.reception, SENT.ntp_middle()), (Some(BLOCK), 0x7e81_8000));
     }
 
     #[test]
@@ -201,7 +248,7 @@ mod tests {
         let mut out = [0; 128];
         let len = write(&mut out, 1, None, None).unwrap();
         assert_eq!(out[..8], [0x80, 201, 0, 1, 0, 0, 0, 1]);
-        assert_eq!(read(&out[..len]), Ok(Heard::default()));
+        assert_eq!(read(&out[..len], 9), Ok(Heard::default()));
     }
 
     #[test]
@@ -212,7 +259,22 @@ mod tests {
     #[test]
     fn a_bye_after_a_report_is_heard() {
         let bytes = [0x80, 201, 0, 1, 0, 0, 0, 7, 0x81, 203, 0, 1, 0, 0, 0, 7];
-        assert_eq!(read(&bytes), Ok(Heard { sender_report: None, bye: Some(7) }));
+        assert_eq!(read(&bytes, 9), Ok(Heard { bye: Some(7), ..Heard::default() }));
+    }
+
+    #[test]
+    fn of_several_reception_blocks_the_one_about_us_is_read_in_either_kind_of_report() {
+        for (kind, before) in [(SENDER_REPORT, 6), (RECEIVER_REPORT, 1)] {
+            let mut bytes = vec![0x82, kind, 0, before + 12];
+            bytes.resize(4 + usize::from(before) * 4, 7);
+            for ssrc in [8, 9] {
+                bytes.extend([
+                    0, 0, 0, ssrc, 64, 0xff, 0xff, 0xfe, 0, 1, 0x11, 0x70, 0, 0, 0, 12, 0, 0, 0, 5, 0, 0, 0, 6,
+                ]);
+            }
+            assert_eq!(read(&bytes, 9).unwrap().reception, Some(BLOCK));
+            assert_eq!(read(&bytes, 10).unwrap().reception, None);
+        }
     }
 
     #[test]
@@ -228,7 +290,7 @@ mod tests {
             &[0x82, 203, 0, 1, 0, 0, 0, 7],
             &[0x80, 201, 0, 1, 0, 0, 0, 7, 1],
         ] {
-            assert_eq!(read(bytes), Err(Malformed), "{bytes:?}");
+            assert_eq!(read(bytes, 9), Err(Malformed), "{bytes:?}");
         }
     }
 }

@@ -36,7 +36,53 @@ pub(crate) struct Source {
     last_report: Option<(u32, Timestamp)>,
 }
 
+/// What a source has come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) ssrc: u32,
+    /// Its first number.
+    pub(crate) base: u32,
+    /// Its highest number, with its rollovers.
+    pub(crate) highest: u32,
+    /// Packets, repeats among them.
+    pub(crate) received: u32,
+}
+
+impl Tally {
+    /// Packets that did not come.
+    pub(crate) fn lost(self) -> u64 {
+        let expected = self.highest.wrapping_sub(self.base).wrapping_add(1);
+        expected.saturating_sub(self.received).into()
+    }
+}
+
 impl Source {
+    /// The same source, as if it had been followed all the time.
+    pub(crate) fn resume(tally: Tally, jitter_16: u32) -> Self {
+        let highest = tally.highest as u16;
+        let source = Self {
+            highest,
+            cycles: tally.highest - u32::from(highest),
+            base: tally.base,
+            received: tally.received,
+            jitter_16,
+            ..Self::new(tally.ssrc, highest)
+        };
+        // The next report is about what comes from here on.
+        let expected_before = tally.highest.wrapping_sub(tally.base).wrapping_add(1);
+        Self { expected_before, received_before: tally.received, ..source }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        let highest = self.cycles.wrapping_add(u32::from(self.highest));
+        Tally { ssrc: self.ssrc, base: self.base, highest, received: self.received }
+    }
+
+    /// Sixteen times the jitter, in units of the format's clock.
+    pub(crate) fn jitter_16(&self) -> u32 {
+        self.jitter_16
+    }
+
     pub(crate) fn new(ssrc: u32, sequence: u16) -> Self {
         Self {
             ssrc,

@@ -28,7 +28,7 @@ pub(crate) struct BlackBox {
     is_over: AtomicBool,
     /// It broke, and its leg does not know yet.
     is_untold: AtomicBool,
-    is_fragile: AtomicBool,
+    must_hang: AtomicBool,
 }
 
 /// What its packets travel by.
@@ -62,7 +62,7 @@ impl BlackBox {
             home: AtomicUsize::new(NOWHERE),
             is_over: AtomicBool::new(false),
             is_untold: AtomicBool::new(false),
-            is_fragile: AtomicBool::new(false),
+            must_hang: AtomicBool::new(false),
         }
     }
 
@@ -142,12 +142,12 @@ impl BlackBox {
         self.is_untold.store(false, SeqCst);
     }
 
-    /// For drills: its next packet panics.
-    pub(crate) fn make_fragile(&self) {
-        self.is_fragile.store(true, SeqCst);
+    /// For drills: its next packet hangs.
+    pub(crate) fn ask_to_hang(&self) {
+        self.must_hang.store(true, SeqCst);
     }
 
-    pub(crate) fn is_fragile(&self) -> bool {
-        self.is_fragile.load(std::sync::atomic::Ordering::Relaxed)
+    pub(crate) fn must_hang(&self) -> bool {
+        self.must_hang.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

@@ -38,10 +38,10 @@ pub struct Config {
     /// After how long without a check of its path, RTP and RTCP an answered WebRTC leg is lost, 1s..=1h. Default 10s.
     #[serde(with = "humantime_serde")]
     pub peer_silence_timeout: Duration,
-    /// Drill hook: a packet of this RTP SSRC breaks the code that handles it. Default none.
-    pub break_on: Option<u32>,
     /// Changes that may wait for a worker, 16..=1000000; beyond that the worker counts as stuck. Default 4096.
     pub queue: usize,
+    /// Drill hook: an RTP packet with this SSRC breaks the code that handles it. Default none.
+    pub break_on: Option<u32>,
 }
 
 impl Default for Config {
@@ -58,8 +58,8 @@ impl Default for Config {
             pin: true,
             silence_timeout: Duration::from_secs(30),
             peer_silence_timeout: Duration::from_secs(10),
-            break_on: None,
             queue: 4_096,
+            break_on: None,
         }
     }
 }

@@ -10,9 +10,10 @@ use tandem_core::id::{CallId, LegId, TrackId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescription};
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::pii::Pii;
 use tandem_core::ports::{CallPort, MediaPort};
+use tandem_core::quality::MediaReport;
 use tandem_core::trace::{TracePort, Untraced};
 use tandem_engine::peer::{Identity, Kept, PeerError};
 
@@ -23,7 +24,7 @@ use crate::directory::{Directory, Note};
 use crate::ports::Ports;
 use crate::seat::Seat;
 use crate::shared_port::SharedPort;
-use crate::worker::Worker;
+use crate::worker::{UNTOLD, Worker};
 
 /// Of a user name fragment, by which a peer is found: 72 random bits are nobody else's.
 const UFRAG_LEN: usize = 12;
@@ -155,7 +156,7 @@ impl Pool {
         }
     }
 
-    /// For drills: the worker's thread hangs at its next turn.
+    /// For drills: the worker hangs in its next turn, until another thread has its place; then it wakes.
     pub fn hang_worker(&self, worker: usize) {
         if let Some(seat) = self.seats.get(worker) {
             seat.ask_to_hang();
@@ -174,10 +175,10 @@ impl Pool {
         self.seats.get(worker).map_or(0, Seat::waiting)
     }
 
-    /// For drills: the leg's next packet panics.
-    pub fn break_leg(&self, leg: LegId) {
+    /// For drills: the worker hangs the same way over the leg's next packet.
+    pub fn hang_leg(&self, leg: LegId) {
         if let Some(found) = self.directory.lock().find(leg) {
-            found.make_fragile();
+            found.ask_to_hang();
         }
     }
 
@@ -258,6 +259,16 @@ impl Pool {
     }
 }
 
+impl Queues for Pool {
+    fn queues(&self) -> Vec<(Queue, Fill)> {
+        let of_seat = |seat: &Seat| {
+            let news = Fill { depth: seat.untold(), capacity: UNTOLD };
+            [(Queue::MediaNotes, seat.notes()), (Queue::MediaNews, news)]
+        };
+        self.seats.iter().flat_map(of_seat).collect()
+    }
+}
+
 impl MediaPort for Pool {
     fn open(&self, leg: LegId, carrier: Carrier) -> Result<LocalMedia, Refusal> {
         {
@@ -300,6 +311,10 @@ impl MediaPort for Pool {
         if let Some(pair) = gone.pair() {
             self.ports.give_back(self.clock.mono(), pair.clone());
         }
+    }
+
+    fn report(&self, leg: LegId) -> Option<MediaReport> {
+        self.directory.lock().find(leg)?.kept.report()
     }
 }
 

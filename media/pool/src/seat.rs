@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 use mio::Waker;
 use parking_lot::Mutex;
 use tandem_core::machine::Refusal;
+use tandem_core::metric::Fill;
 
 use crate::black_box::BlackBox;
 
@@ -22,13 +23,15 @@ pub(crate) struct Seat {
     must_review: AtomicBool,
     /// For drills: the worker panics.
     must_break: AtomicBool,
-    /// For drills: the worker stops turning.
+    /// For drills: the worker hangs.
     must_hang: AtomicBool,
     /// Which thread has the seat. One with an older number is over, even if it wakes.
     generation: AtomicU64,
     /// Serial of the box whose step is under way, 0 for none: found here after a panic or a hang.
     touching: AtomicUsize,
     turns: AtomicU64,
+    /// News that the worker could not tell yet.
+    untold: AtomicUsize,
 }
 
 impl Seat {
@@ -43,6 +46,7 @@ impl Seat {
             generation: AtomicU64::new(0),
             touching: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
+            untold: AtomicUsize::new(0),
         }
     }
 
@@ -119,24 +123,56 @@ impl Seat {
         self.turns.load(SeqCst)
     }
 
-    pub(crate) fn next_note(&self) -> Option<Arc<BlackBox>> {
-        self.notes.pop()
+    /// A note for this thread. One that is over takes nothing from its successor.
+    pub(crate) fn next_note(&self, generation: u64) -> Option<Arc<BlackBox>> {
+        if !self.is_held_by(generation) {
+            return None;
+        }
+        let note = self.notes.pop()?;
+        if self.is_held_by(generation) {
+            return Some(note);
+        }
+        self.note_or_review(note);
+        None
     }
 
-    pub(crate) fn takes_review(&self) -> bool {
-        self.must_review.swap(false, SeqCst)
+    /// Notes that wait.
+    pub(crate) fn notes(&self) -> Fill {
+        Fill { depth: self.notes.len(), capacity: self.notes.capacity() }
     }
 
-    pub(crate) fn takes_break(&self) -> bool {
-        self.must_break.swap(false, SeqCst)
+    /// News that wait for room in an inbox, as of the last turn.
+    pub(crate) fn untold(&self) -> usize {
+        self.untold.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_untold(&self, count: usize) {
+        self.untold.store(count, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn takes_review(&self, generation: u64) -> bool {
+        if !self.is_held_by(generation) || !self.must_review.swap(false, SeqCst) {
+            return false;
+        }
+        let is_ours = self.is_held_by(generation);
+        if !is_ours {
+            self.must_review.store(true, SeqCst);
+        }
+        is_ours
     }
 
     pub(crate) fn takes_hang(&self) -> bool {
         self.must_hang.swap(false, SeqCst)
     }
 
-    /// The worker is about to touch this box; 0: it came back from it.
-    pub(crate) fn touch(&self, serial: usize) {
-        self.touching.store(serial, std::sync::atomic::Ordering::Release);
+    pub(crate) fn takes_break(&self) -> bool {
+        self.must_break.swap(false, SeqCst)
+    }
+
+    /// The worker is about to touch this box; 0: it came back from it. A thread that is over leaves no mark.
+    pub(crate) fn touch(&self, generation: u64, serial: usize) {
+        if self.is_held_by(generation) {
+            self.touching.store(serial, std::sync::atomic::Ordering::Release);
+        }
     }
 }

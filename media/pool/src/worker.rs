@@ -46,7 +46,7 @@ const SHARED_BURST: usize = 256;
 const PACKET: usize = 2_048;
 
 /// News that wait for room in an inbox. Beyond that digits are lost; there are never that many.
-const UNTOLD: usize = 4_096;
+pub(crate) const UNTOLD: usize = 4_096;
 
 /// How long a worker sleeps when it carries nothing: so long may a stop or a watchdog have to wait.
 const IDLE: Duration = Duration::from_millis(400);
@@ -97,8 +97,8 @@ impl<'a> Worker<'a> {
             pool.metrics.count(Counter::MediaWorkersRebuilt);
             warn!(worker = index, generation, "media worker rebuilt");
         }
-        let Config { silence_timeout, peer_silence_timeout, .. } = pool.config;
-        let settings = Settings { silence_timeout, peer_silence_timeout };
+        let Config { silence_timeout, peer_silence_timeout, break_on, .. } = pool.config;
+        let settings = Settings { silence_timeout, peer_silence_timeout, break_on };
         let mut worker = Self {
             pool,
             seat,
@@ -137,8 +137,7 @@ impl<'a> Worker<'a> {
                 break_down();
             }
             if self.seat.takes_hang() {
-                self.hang();
-                return Ok(());
+                self.watch().hang(self.pool);
             }
             // First, for what is new may be spoken to already.
             self.reconcile_noted();
@@ -148,13 +147,6 @@ impl<'a> Worker<'a> {
             self.count();
         }
         Ok(())
-    }
-
-    /// What a drill asks for: no turn until somebody else has the seat, and none after that.
-    fn hang(&self) {
-        while self.seat.is_held_by(self.generation) && !self.pool.is_stopped() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     fn timeout(&self) -> Duration {
@@ -222,9 +214,14 @@ impl<'a> Worker<'a> {
     }
 
     fn take_shared(&mut self, now: Timestamp, from: SocketAddr, len: usize) {
-        let Some(place) = self.buffer.get(..len).and_then(|datagram| self.engine.find_peer(from, datagram)) else {
-            return;
-        };
+        // Nobody's leg yet: what cannot even be told apart costs itself.
+        let (engine, buffer) = (&mut self.engine, &self.buffer);
+        let search = AssertUnwindSafe(|| buffer.get(..len).and_then(|datagram| engine.find_peer(from, datagram)));
+        let found = catch_unwind(search).unwrap_or_else(|_| {
+            self.pool.metrics.count(Counter::MediaPanics);
+            None
+        });
+        let Some(place) = found else { return };
         let Some(found) = self.places.get(place).and_then(Clone::clone).filter(|found| self.owns(found)) else {
             return;
         };
@@ -232,19 +229,24 @@ impl<'a> Worker<'a> {
         self.send_due();
     }
 
+    fn watch(&self) -> Watch<'a> {
+        Watch { seat: self.seat, generation: self.generation }
+    }
+
     fn owns(&self, found: &BlackBox) -> bool {
         !found.is_over() && found.home() == Some(self.index) && self.seat.is_held_by(self.generation)
     }
 
     fn take(&mut self, now: Timestamp, found: &Arc<BlackBox>, socket: Socket, from: SocketAddr, len: usize) {
-        let (engine, buffer, break_on) = (&mut self.engine, &mut self.buffer, self.pool.config.break_on);
+        let (pool, watch) = (self.pool, self.watch());
+        let (engine, buffer) = (&mut self.engine, &mut self.buffer);
         let step = || {
-            if found.is_fragile() || break_on.is_some_and(|ssrc| is_from(ssrc, buffer.as_slice(), len)) {
-                break_down();
+            if found.must_hang() {
+                watch.hang(pool);
             }
             engine.receive(now, socket, from, buffer.as_mut_slice(), len)
         };
-        match guarded(self.seat, found, step) {
+        match watch.guarded(found, step) {
             Some(Some(transmit)) => self.forwarded += u64::from(self.send(transmit)),
             Some(None) => {}
             None => self.give_up(socket.place, found),
@@ -257,8 +259,9 @@ impl<'a> Worker<'a> {
             let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
             let now = self.pool.clock.now();
             loop {
+                let watch = self.watch();
                 let (engine, buffer) = (&mut self.engine, &mut self.buffer);
-                match guarded(self.seat, &found, || engine.transmit(now, place, buffer.as_mut_slice())) {
+                match watch.guarded(&found, || engine.transmit(now, place, buffer.as_mut_slice())) {
                     Some(Some(transmit)) => self.send(transmit),
                     Some(None) => break,
                     None => {
@@ -294,7 +297,7 @@ impl<'a> Worker<'a> {
             let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
             if !self.owns(&found) {
                 self.drop_leg(&found);
-            } else if guarded(self.seat, &found, || self.engine.expire(now.mono, place)).is_none() {
+            } else if self.watch().guarded(&found, || self.engine.expire(now.mono, place)).is_none() {
                 self.give_up(place, &found);
             }
         }
@@ -305,6 +308,8 @@ impl<'a> Worker<'a> {
         while let Some(news) = self.engine.poll_news() {
             if self.untold.len() < UNTOLD {
                 self.untold.push_back(news);
+            } else {
+                self.pool.metrics.count(Counter::MediaNewsDropped);
             }
         }
         for _ in 0..self.untold.len() {
@@ -313,6 +318,7 @@ impl<'a> Worker<'a> {
                 self.untold.push_back((leg, news));
             }
         }
+        self.seat.note_untold(self.untold.len());
         for _ in 0..self.broken.len() {
             let Some(broken) = self.broken.pop_front() else { return };
             match self.pool.calls.tell_leg(broken.leg, LegInput::Media(MediaNews::Broken)) {
@@ -345,18 +351,29 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// One leg's step. `None`: it panicked. Whose step it is stands in the seat meanwhile, for the case that it hangs.
-fn guarded<R>(seat: &Seat, found: &BlackBox, step: impl FnOnce() -> R) -> Option<R> {
-    seat.touch(found.serial);
-    // What it leaves half done is the leg's own, and that is thrown away.
-    let outcome = catch_unwind(AssertUnwindSafe(step));
-    seat.touch(0);
-    outcome.ok()
+/// What stands between a leg's step and the rest of the worker.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    seat: &'a Seat,
+    generation: u64,
 }
 
-/// Whether a datagram is an RTP packet of this SSRC: its place is the same with SRTP (RFC 3550, 5.1).
-fn is_from(ssrc: u32, buffer: &[u8], len: usize) -> bool {
-    buffer.get(..len).and_then(|datagram| datagram.get(8..12)) == Some(ssrc.to_be_bytes().as_slice())
+impl Watch<'_> {
+    /// One leg's step. `None`: it panicked. Whose step it is stands in the seat meanwhile, for the case that it hangs.
+    fn guarded<R>(self, found: &BlackBox, step: impl FnOnce() -> R) -> Option<R> {
+        self.seat.touch(self.generation, found.serial);
+        // What it leaves half done is the leg's own, and that is thrown away.
+        let outcome = catch_unwind(AssertUnwindSafe(step));
+        self.seat.touch(self.generation, 0);
+        outcome.ok()
+    }
+
+    /// For drills: comes back when another thread has the seat, and not before.
+    fn hang(self, pool: &Pool) {
+        while self.seat.is_held_by(self.generation) && !pool.is_stopped() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// What a drill asks for.

@@ -69,7 +69,7 @@ fn opened(user: User, device_id: DeviceId, token: &RefreshToken) -> Opened {
 fn no_sign_in(error: SignInError) -> Unavailable {
     match error {
         SignInError::Hash(HashError::Busy) => {
-            tracing::warn!("too many sign in at once");
+            tracing::debug!("too many sign in at once");
             Unavailable
         }
         SignInError::Hash(HashError::Failed) => {

@@ -130,7 +130,14 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
     let pool = Arc::new(pool);
     let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone() });
+    let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
+    metrics.watch(of_calls);
+    metrics.watch(of_pool);
     let mock = (config.voip.provider == Provider::Mock).then(|| Mock::new(calls.clone()));
+    if let Some(mock) = &mock {
+        let of_mock = Arc::downgrade(mock);
+        metrics.watch(of_mock);
+    }
     let provider = mock.clone().map(|mock| mock as Arc<dyn VoipProvider>);
     calls.connect(Outside {
         edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),

@@ -18,7 +18,7 @@ use tandem_core::ports::EdgePort;
 use tandem_core::trace::Way;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -67,7 +67,8 @@ pub(crate) struct Initiated {
         (status = 404, description = "`unknown_number`", body = ErrorBody),
         (status = 409, description = "`call_already_active`, `idempotency_conflict`, `unreachable`", body = ErrorBody),
         (status = 413, description = "`payload_too_large`", body = ErrorBody),
-        (status = 503, description = "`call_initiation_failed`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 429, description = "`rate_limited`: the user or tenant calls too often", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, description = "`call_initiation_failed`, `overload`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
     ))]
 pub(crate) async fn initiate(
     State(shared): State<Shared>,
@@ -129,9 +130,8 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
             let cause = cause.name();
             api.clients.note(leg, Way::Out, &format!("{} {cause}", problem.status().as_u16()), None);
             match problem {
-                Problem::InitiationFailed if is_load(cause) => {
-                    warn!(call_id = %call, %correlation_id, cause, "call not initiated");
-                }
+                // The door tells of it, and not of each.
+                _ if is_load(cause) => debug!(call_id = %call, %correlation_id, cause, "call not initiated"),
                 Problem::InitiationFailed => error!(call_id = %call, %correlation_id, cause, "call not initiated"),
                 _ => info!(call_id = %call, %correlation_id, cause, "call not initiated"),
             }
@@ -149,7 +149,7 @@ fn refusal(cause: Cause) -> Problem {
 
 /// Nobody has to look at that.
 fn is_load(cause: &str) -> bool {
-    [Cause::Overload, Cause::Shutdown].iter().any(|load| load.name() == cause)
+    [Cause::Overload, Cause::RateLimited, Cause::Throttled, Cause::Shutdown].iter().any(|load| load.name() == cause)
 }
 
 /// Our offer, in time. Without one the leg ends, unless it has already.

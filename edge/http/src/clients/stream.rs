@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use tandem_core::metric::Gauge;
+use tandem_core::metric::{Fill, Gauge};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Clients, UserKey};
@@ -60,6 +60,11 @@ impl Stream {
     /// Whether there was room.
     pub(super) fn push(&self, frame: &Utf8Bytes) -> bool {
         !matches!(self.frames.try_send(frame.clone()), Err(mpsc::error::TrySendError::Full(_)))
+    }
+
+    /// Frames that wait for the reader.
+    pub(super) fn waiting(&self) -> Fill {
+        Fill { depth: BEHIND - self.frames.capacity().min(BEHIND), capacity: BEHIND }
     }
 
     pub(super) fn cut(self, why: Cut) {

@@ -11,6 +11,7 @@ use tandem_core::event::Fact;
 use tandem_core::id::{CallId, LegId};
 use tandem_core::leg::LegInput;
 use tandem_core::media::MediaDescription;
+use tandem_core::metric::Fill;
 use tandem_core::time::{Now, Timestamp, WallTime};
 use tokio::sync::Notify;
 
@@ -94,6 +95,11 @@ impl User {
 
     pub(crate) fn calls(&self) -> impl Iterator<Item = &UserCall> {
         self.calls.values()
+    }
+
+    /// Frames that wait for the readers of his event streams.
+    pub(super) fn waiting(&self) -> Fill {
+        self.streams.iter().map(Stream::waiting).sum()
     }
 
     pub(crate) fn has_streams(&self) -> bool {

@@ -77,17 +77,19 @@ async fn what_cannot_be_initiated_is_refused_in_the_words_of_the_contract() {
         (Plot::Refuse(Cause::MediaLost), number.clone(), 503, "call_initiation_failed", None),
         (Plot::Closed(Cause::Overload), number.clone(), 503, "call_initiation_failed", None),
         (Plot::Closed(Cause::Shutdown), number.clone(), 503, "call_initiation_failed", None),
+        (Plot::Closed(Cause::RateLimited), number.clone(), 429, "rate_limited", None),
+        (Plot::Closed(Cause::Throttled), number.clone(), 503, "overload", None),
     ] {
         world.player.plot(plot);
         let request = world.request(Method::POST, "/api/calls/initiate").bearer_auth(world.token(1));
         let response = request.body(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), status, "{plot:?} {body}");
-        assert_eq!(response.headers().contains_key("retry-after"), status == 503);
+        assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status));
         let refusal: Value = response.json().await.unwrap();
         assert_eq!(error(&refusal), code);
         assert!(message.is_none_or(|message| refusal["message"] == message), "{refusal}");
     }
-    assert_eq!(world.metrics.counter(Counter::ApiCallsFailed), 7);
+    assert_eq!(world.metrics.counter(Counter::ApiCallsFailed), 9);
     world.player.plot(Plot::Offer);
     world.initiate(1).await;
     let (status, refusal) = world.post(1, "/api/calls/initiate", number).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand::RngExt;
+use tandem_core::admission::RETRY_AFTER;
 use tandem_core::cause::Cause;
 use tandem_core::event::Context;
 use tandem_core::id::LegId;
@@ -96,7 +97,11 @@ impl Agent {
         let State::Invited(it) = &self.state else { return };
         let mut response = self.response(desk, it, cause.refusal().code());
         if response.status() == Some(503) {
-            response.headers.push(Name::RetryAfter, desk.shared.config.limits.retry_after_s.to_string());
+            let wait_s = match cause {
+                Cause::RateLimited | Cause::Throttled => RETRY_AFTER.as_secs(),
+                _ => desk.shared.config.limits.retry_after_s.into(),
+            };
+            response.headers.push(Name::RetryAfter, wait_s.to_string());
         }
         response.headers.push(Name::Reason, format!("Q.850;cause={}", cause.q850()));
         desk.exchanges.respond(desk.now.mono, &it.invite.key, &response);

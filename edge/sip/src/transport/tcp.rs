@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use tandem_core::location::{Flow, Transport};
-use tandem_core::metric::{Gauge, Metrics};
+use tandem_core::metric::{Counter, Fill, Gauge, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,7 +82,10 @@ impl Connections {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr, receiver: &Arc<impl Receiver>) {
-        let (Ok(local), true) = (stream.local_addr(), self.has_room(remote.ip())) else { return };
+        let Ok(local) = stream.local_addr() else { return };
+        if !self.has_room(remote.ip()) {
+            return self.metrics.count(Counter::SipConnectionsRefused);
+        }
         // Only delay is at stake.
         let _ = stream.set_nodelay(true);
         let connection = self.next.fetch_add(1, Relaxed);
@@ -96,6 +99,16 @@ impl Connections {
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move { serve(here, stream, queue, &*receiver).await });
+    }
+
+    /// Connections, and what waits to be written to them.
+    pub(crate) fn fills(&self) -> [Fill; 2] {
+        let waiting = |sender: &mpsc::Sender<Bytes>| Fill {
+            depth: sender.max_capacity() - sender.capacity(),
+            capacity: sender.max_capacity(),
+        };
+        let writes = self.open.iter().map(|entry| waiting(entry.value())).sum();
+        [Fill { depth: self.open.len(), capacity: self.limits.connections }, writes]
     }
 
     fn has_room(&self, source: IpAddr) -> bool {

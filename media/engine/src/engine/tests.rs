@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use super::*;
 
-const SETTINGS: Settings =
-    Settings { silence_timeout: Duration::from_secs(30), peer_silence_timeout: Duration::from_secs(10) };
+const SETTINGS: Settings = Settings {
+    silence_timeout: Duration::from_secs(30),
+    peer_silence_timeout: Duration::from_secs(10),
+    break_on: None,
+};
 const A: usize = 0;
 const B: usize = 1;
 
@@ -374,6 +377,56 @@ fn reports_say_what_was_sent_and_received_and_keep_a_quiet_leg_alive() {
     assert_eq!(engine.take(ms(30_000), rtcp(A), "192.0.2.1:4001".parse().unwrap(), report), None);
     engine.expire(ms(59_900), A);
     assert_eq!((news(&mut engine).len(), engine.take_counts().reports), (0, 1));
+}
+
+#[test]
+fn what_is_heard_from_a_far_end_and_what_it_hears_is_reported_above_the_engine() {
+    let kept: [Arc<Continuity>; 2] = [900, 901].map(|ssrc| Arc::new(Continuity::new(ssrc, 10, 1_000)));
+    let build = || {
+        let mut engine = Engine::new(SETTINGS, 1);
+        for n in [A, B] {
+            engine.open(ms(0), n, leg(n), kept[n].clone());
+            engine.apply(ms(0), &attach(n, description(far(n), 101, Direction::SendRecv)));
+        }
+        engine.apply(ms(0), &bridge(A, B));
+        engine
+    };
+    let mut engine = build();
+    assert_eq!(kept[A].report(), None);
+    for n in (0..10).filter(|n| *n != 4) {
+        speak(&mut engine, n);
+    }
+    let [of_a, of_b] = [A, B].map(|n| kept[n].report().unwrap());
+    assert_eq!((of_a.received, of_a.lost, of_a.sent, of_a.codec.as_deref()), (9, 1, 0, Some("PCMU")));
+    assert_eq!((of_b.received, of_b.sent, of_b.codec, of_b.mos, of_b.round_trip), (0, 9, None, None, None));
+    assert!(of_a.mos.is_some_and(|mos| (3.0..4.0).contains(&mos)), "a tenth is lost: {:?}", of_a.mos);
+
+    engine.expire(ms(8_000), B);
+    let mut buffer = [0; 128];
+    let sent = engine.next_transmit(Now { mono: ms(8_000), wall: WallTime(1_500_000) }, &mut buffer).unwrap();
+    assert_eq!((sent.socket, buffer[1]), (rtcp(B), 200));
+    let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 77, 0, 0, 3, 133, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, 0];
+    report.extend(&buffer[10..14]);
+    report.extend(6_554_u32.to_be_bytes());
+    // In another engine than the one that sent the report.
+    let mut engine = build();
+    assert_eq!(engine.take(ms(8_160), rtcp(B), "192.0.2.2:4001".parse().unwrap(), &mut report), None);
+    let of_b = kept[B].report().unwrap();
+    assert_eq!((of_b.round_trip.map(|it| it.as_millis()), of_b.remote_lost_permille), (Some(59), Some(333)));
+
+    speak(&mut engine, 11);
+    let of_a = kept[A].report().unwrap();
+    assert_eq!((of_a.received, of_a.lost), (10, 2));
+}
+
+#[test]
+fn the_packet_of_a_drill_breaks_the_step_of_its_leg() {
+    let settings = Settings { break_on: Some(77), ..SETTINGS };
+    let mut engine = Engine::new(settings, 1);
+    engine.open(ms(0), A, leg(A), Arc::new(Continuity::new(900, 10, 1_000)));
+    engine.apply(ms(0), &attach(A, description(far(A), 101, Direction::SendRecv)));
+    let step = std::panic::AssertUnwindSafe(|| speak(&mut engine, 0));
+    assert!(std::panic::catch_unwind(step).is_err());
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub(crate) struct Track {
     pub(crate) next_report: Timestamp,
     pub(crate) digits: Digits,
     source: Option<Source>,
+    /// Payload number of the newest audio packet.
+    spoken: Option<u8>,
+    kept: Arc<Continuity>,
     formats: Formats,
     sender: Sender,
     /// Packets sent when the last report went out: without a new one it is no sender report.
@@ -60,8 +63,10 @@ impl Track {
             bridge: None,
             next_report,
             digits: Digits::default(),
-            source: None,
-            sender: Sender::new(kept),
+            source: kept.hearing().source(),
+            spoken: None,
+            sender: Sender::new(kept.clone()),
+            kept,
             packets_reported: 0,
         }
     }
@@ -93,6 +98,9 @@ impl Track {
         let key = match (format.meaning, &mut self.source) {
             (Meaning::Audio, Some(source)) => {
                 source.time(now, packet.timestamp(), format.clock_rate_hz);
+                if self.spoken.replace(packet.payload_type()).is_none() {
+                    self.measure();
+                }
                 None
             }
             (Meaning::Event, _) => self.digits.take(now, packet.timestamp(), format.clock_rate_hz, packet.payload()),
@@ -136,15 +144,27 @@ impl Track {
 
     /// Takes note of RTCP. Gives what the end of a source brings.
     pub(crate) fn hear(&mut self, now: Timestamp, heard: &rtcp::Heard) -> Option<MediaNews> {
+        if let Some(block) = &heard.reception {
+            self.kept.hearing().told(now, block, self.kept.totals().0);
+        }
         let source = self.source.as_mut()?;
         if let Some((_, ntp)) = heard.sender_report.filter(|(ssrc, _)| *ssrc == source.ssrc()) {
             source.reported(now, ntp);
         }
         if heard.bye == Some(source.ssrc()) {
             self.source = None;
+            self.kept.hearing().end();
             return self.digits.restart();
         }
         None
+    }
+
+    /// Publishes what is measured and not counted: wants to be called at every tick.
+    pub(crate) fn measure(&self) {
+        let Some((source, spoken)) = self.source.as_ref().zip(self.spoken) else { return };
+        if let Some(codec) = self.spec.local.codecs.iter().find(|codec| codec.payload_type == spoken) {
+            self.kept.hearing().measure(source, &codec.name, codec.clock_rate_hz);
+        }
     }
 
     /// Writes the report that is due.
@@ -157,6 +177,9 @@ impl Track {
             octets,
         });
         self.packets_reported = packets;
+        if let Some(sent) = &sent {
+            kept.hearing().reported(now.mono, sent.ntp_middle());
+        }
         let block = self.source.as_mut().map(|source| source.report(now.mono));
         rtcp::write(buffer, kept.ssrc(), sent, block)
     }
@@ -179,11 +202,15 @@ impl Track {
     fn count(&mut self, packet: &RtpReader<'_>) -> Option<Option<MediaNews>> {
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence_number().into());
         let Some(source) = &mut self.source else {
-            self.source = Some(Source::new(ssrc, sequence));
+            self.kept.hearing().note(self.source.insert(Source::new(ssrc, sequence)));
             return Some(None);
         };
         let is_new = source.ssrc() != ssrc;
-        source.follow(ssrc, sequence).then(|| if is_new { self.digits.restart() } else { None })
+        if !source.follow(ssrc, sequence) {
+            return None;
+        }
+        self.kept.hearing().note(source);
+        Some(if is_new { self.digits.restart() } else { None })
     }
 }
 

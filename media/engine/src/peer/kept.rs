@@ -1,5 +1,6 @@
 //! What a far end must not notice the loss of: the black box of one peer.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +9,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
+use super::dtls::Handshake;
 use super::keys::Established;
 use super::pairs::Pairs;
 
-/// SSRCs in each direction. A browser has one at a time.
+/// SSRCs in each direction at the same time. A browser has one.
 pub(super) const STREAMS: usize = 4;
 
+/// Streams that are remembered when others came in their place: more than a page begins in a long call.
+const RETIRED: usize = 64;
+
 /// Keys, addresses and numbers of a peer. Belongs above the engine: a peer that is built anew with it goes on without
-/// another handshake, and repeats no nonce.
+/// another handshake, in the middle of one too, and repeats no nonce.
 ///
 /// One peer at a time writes it; should there be a second, whose worker hung and woke, they still share no number. The
 /// locks are taken when an address or the keys change, never per packet.
 pub struct Kept {
     ufrag: String,
     password: Zeroizing<String>,
+    /// A handshake that is under way, with the address that the last of it came from. Gone while a step of it is taken:
+    /// one that breaks or hangs over it does not come back.
+    handshake: Mutex<Option<(Box<Handshake>, SocketAddr)>>,
     established: Mutex<Option<Arc<Established>>>,
     is_connected: AtomicBool,
     pairs: Mutex<Pairs>,
@@ -40,6 +48,7 @@ impl Kept {
         Self {
             ufrag,
             password: Zeroizing::new(password),
+            handshake: Mutex::default(),
             established: Mutex::default(),
             is_connected: AtomicBool::default(),
             pairs: Mutex::default(),
@@ -82,6 +91,18 @@ impl Kept {
         self.pairs.lock().clone_from(pairs);
     }
 
+    pub(super) fn is_shaking(&self) -> bool {
+        self.handshake.lock().is_some()
+    }
+
+    pub(super) fn take_handshake(&self) -> Option<(Box<Handshake>, SocketAddr)> {
+        self.handshake.lock().take()
+    }
+
+    pub(super) fn keep_handshake(&self, handshake: Box<Handshake>, from: SocketAddr) {
+        *self.handshake.lock() = Some((handshake, from));
+    }
+
     pub(super) fn established(&self) -> Option<Arc<Established>> {
         self.established.lock().clone()
     }
@@ -103,7 +124,12 @@ impl fmt::Debug for Kept {
 
 /// The highest index of each stream.
 #[derive(Debug, Default)]
-pub(super) struct Marks([Mark; STREAMS]);
+pub(super) struct Marks {
+    present: [Mark; STREAMS],
+    /// Streams that had to make room for others, with the number behind their highest; the oldest first. One that comes
+    /// back goes on there, so nothing of it can be played again.
+    retired: Mutex<VecDeque<(u32, u64)>>,
+}
 
 #[derive(Debug, Default)]
 struct Mark {
@@ -119,15 +145,38 @@ impl Marks {
     ///
     /// Never goes back, and says who came first: a worker that was given up may yet wake.
     pub(super) fn raise(&self, place: usize, ssrc: u32, number: u64) -> Option<u64> {
-        let mark = self.0.get(place)?;
+        let mark = self.present.get(place)?;
         let name = 1 << 32 | u64::from(ssrc);
         let is_ours = mark.name.compare_exchange(0, name, Relaxed, Relaxed).map_or_else(|it| it == name, |_| true);
         is_ours.then(|| mark.end.fetch_max(number + 1, Relaxed))
     }
 
+    /// Gives a place to another stream. Only for streams that are received: of those that are sent no number may be
+    /// forgotten.
+    pub(super) fn replace(&self, place: usize, ssrc: u32) {
+        let Some(mark) = self.present.get(place) else { return };
+        let mut retired = self.retired.lock();
+        let end = retired.iter().find(|(known, _)| *known == ssrc).map_or(0, |(_, end)| *end);
+        retired.retain(|(known, _)| *known != ssrc);
+        if retired.len() >= RETIRED {
+            retired.pop_front();
+        }
+        retired.push_back((mark.name.load(Relaxed) as u32, mark.end.load(Relaxed)));
+        // Nobody's in between: a worker that should be dead may look.
+        mark.name.store(1 << 33, Relaxed);
+        mark.end.store(end, Relaxed);
+        mark.name.store(1 << 32 | u64::from(ssrc), Relaxed);
+    }
+
+    /// The highest number of a stream that had to make room.
+    pub(super) fn retired(&self, ssrc: u32) -> Option<u64> {
+        let retired = self.retired.lock();
+        retired.iter().find(|(known, _)| *known == ssrc).and_then(|(_, end)| end.checked_sub(1))
+    }
+
     /// Streams and their highest numbers, in the order of their places.
     pub(super) fn noted(&self) -> [Option<(u32, u64)>; STREAMS] {
-        self.0.each_ref().map(|mark| {
+        self.present.each_ref().map(|mark| {
             let (name, end) = (mark.name.load(Relaxed), mark.end.load(Relaxed));
             (name != 0).then_some(name as u32).zip(end.checked_sub(1))
         })

@@ -40,16 +40,16 @@ impl Media {
         Some(Self {
             theirs: Cipher::new(established.profile, &established.client())?,
             ours: Cipher::new(established.profile, &established.server())?,
-            received: Streams::after(&kept.received),
-            received_rtcp: Streams::after(&kept.received_rtcp),
-            sent: Streams::after(&kept.sent),
+            received: Streams::after(&kept.received, true),
+            received_rtcp: Streams::after(&kept.received_rtcp, true),
+            sent: Streams::after(&kept.sent, false),
         })
     }
 
     pub(super) fn open_rtp(&mut self, packet: &mut [u8], kept: &Kept) -> Result<Opened, Refusal> {
         let header = Header::read(packet).ok_or(Refusal::Malformed)?;
-        let index = self.received.index_of(header.ssrc, header.sequence).ok_or(Refusal::Replayed)?;
-        self.received.check(header.ssrc, index)?;
+        let index = self.received.index_of(&kept.received, header.ssrc, header.sequence).ok_or(Refusal::Replayed)?;
+        self.received.check(&kept.received, header.ssrc, index)?;
         let len = self.theirs.open_rtp(packet, header, index).ok_or(Refusal::Unauthenticated)?;
         let is_newest = self.received.take(&kept.received, header.ssrc, index) == Some(true);
         Ok(Opened { len, is_newest })
@@ -58,7 +58,7 @@ impl Media {
     pub(super) fn open_rtcp(&mut self, packet: &mut [u8], kept: &Kept) -> Result<Opened, Refusal> {
         let ssrc = rtcp_ssrc(packet).ok_or(Refusal::Malformed)?;
         let index = self.theirs.rtcp_index(packet).ok_or(Refusal::Malformed)?;
-        self.received_rtcp.check(ssrc, index.into())?;
+        self.received_rtcp.check(&kept.received_rtcp, ssrc, index.into())?;
         let len = self.theirs.open_rtcp(packet, ssrc, index).ok_or(Refusal::Unauthenticated)?;
         let is_newest = self.received_rtcp.take(&kept.received_rtcp, ssrc, index.into()) == Some(true);
         Ok(Opened { len, is_newest })
@@ -67,8 +67,8 @@ impl Media {
     /// Gives the new length. `None`: this is no RTP, its number was used, or there is no room.
     pub(super) fn seal_rtp(&mut self, packet: &mut [u8], len: usize, kept: &Kept) -> Option<usize> {
         let header = Header::read(packet.get(..len)?)?;
-        let index = self.sent.index_of(header.ssrc, header.sequence)?;
-        self.sent.check(header.ssrc, index).ok()?;
+        let index = self.sent.index_of(&kept.sent, header.ssrc, header.sequence)?;
+        self.sent.check(&kept.sent, header.ssrc, index).ok()?;
         self.sent.take(&kept.sent, header.ssrc, index)?;
         self.ours.seal_rtp(packet, header, len, index)
     }
@@ -91,27 +91,43 @@ fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
 }
 
 /// The streams of one direction.
-struct Streams([Option<(u32, Window)>; STREAMS]);
+struct Streams {
+    places: [Option<Stream>; STREAMS],
+    /// Rises with every number that is used.
+    turn: u64,
+    /// A new stream may take the place of the one that was quiet for longest.
+    yields: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Stream {
+    ssrc: u32,
+    window: Window,
+    /// The turn of its last number.
+    used: u64,
+}
 
 impl Streams {
-    fn after(marks: &Marks) -> Self {
-        Self(marks.noted().map(|mark| mark.map(|(ssrc, highest)| (ssrc, Window::after(highest)))))
+    fn after(marks: &Marks, yields: bool) -> Self {
+        let resume = |(ssrc, highest)| Stream { ssrc, window: Window::after(highest), used: 0 };
+        Self { places: marks.noted().map(|mark| mark.map(resume)), turn: 0, yields }
     }
 
-    fn of(&self, ssrc: u32) -> Option<Window> {
-        self.0.iter().flatten().find(|(known, _)| *known == ssrc).map(|(_, window)| *window)
+    fn of(&self, marks: &Marks, ssrc: u32) -> Option<Window> {
+        let present = self.places.iter().flatten().find(|stream| stream.ssrc == ssrc).map(|stream| stream.window);
+        present.or_else(|| marks.retired(ssrc).map(Window::after))
     }
 
     /// The first packet of a stream is before its first rollover.
-    fn index_of(&self, ssrc: u32, sequence: u16) -> Option<u64> {
-        self.of(ssrc).map_or(Some(sequence.into()), |window| window.index_of(sequence))
+    fn index_of(&self, marks: &Marks, ssrc: u32, sequence: u16) -> Option<u64> {
+        self.of(marks, ssrc).map_or(Some(sequence.into()), |window| window.index_of(sequence))
     }
 
-    fn check(&self, ssrc: u32, number: u64) -> Result<(), Refusal> {
-        match self.of(ssrc) {
+    fn check(&self, marks: &Marks, ssrc: u32, number: u64) -> Result<(), Refusal> {
+        match self.of(marks, ssrc) {
             Some(window) if window.is_free(number) => Ok(()),
             Some(_) => Err(Refusal::Replayed),
-            None if self.0.iter().any(Option::is_none) => Ok(()),
+            None if self.yields || self.places.iter().any(Option::is_none) => Ok(()),
             None => Err(Refusal::Crowded),
         }
     }
@@ -119,9 +135,13 @@ impl Streams {
     /// Uses a number up. `true`: it is the highest of its stream now. `None`: somebody else with the same box, who should
     /// be dead, has used it or a later one.
     fn take(&mut self, marks: &Marks, ssrc: u32, number: u64) -> Option<bool> {
-        let known = self.0.iter().position(|entry| entry.is_some_and(|(known, _)| known == ssrc));
-        let place = known.or_else(|| self.0.iter().position(Option::is_none))?;
-        let (_, window) = self.0.get_mut(place)?.get_or_insert((ssrc, Window::default()));
+        let known = self.places.iter().position(|place| place.is_some_and(|stream| stream.ssrc == ssrc));
+        let place = known.or_else(|| self.make_room(marks, ssrc))?;
+        self.turn += 1;
+        let turn = self.turn;
+        let stream = self.places.get_mut(place)?;
+        let Stream { window, used, .. } = stream.get_or_insert(Stream { ssrc, window: Window::default(), used: 0 });
+        *used = turn;
         let expected = window.end();
         if !window.note(number) {
             return Some(false);
@@ -131,5 +151,18 @@ impl Streams {
             *window = Window::after(number.max(found.saturating_sub(1)));
         }
         (found <= number).then_some(true)
+    }
+
+    /// The place of a new stream.
+    fn make_room(&mut self, marks: &Marks, ssrc: u32) -> Option<usize> {
+        if let Some(free) = self.places.iter().position(Option::is_none) {
+            return Some(free);
+        }
+        let quiet = self.places.iter().enumerate().min_by_key(|(_, place)| place.map_or(0, |stream| stream.used));
+        let (place, _) = quiet.filter(|_| self.yields)?;
+        let window = marks.retired(ssrc).map_or_else(Window::default, Window::after);
+        marks.replace(place, ssrc);
+        *self.places.get_mut(place)? = Some(Stream { ssrc, window, used: 0 });
+        Some(place)
     }
 }

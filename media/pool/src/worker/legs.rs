@@ -6,12 +6,13 @@ use std::sync::Arc;
 use mio::Interest;
 use mio::unix::SourceFd;
 use tandem_core::id::LegId;
+use tandem_core::metric::Counter;
 use tandem_core::trace::{Entry, Subject, What};
 use tandem_engine::peer::Peer;
 use tandem_engine::{Socket, SocketKind};
 use tracing::error;
 
-use super::{Worker, guarded, token_of};
+use super::{Worker, token_of};
 use crate::black_box::{BlackBox, Carriage};
 use crate::pair::Pair;
 
@@ -28,6 +29,9 @@ impl Worker<'_> {
             if found.is_untold() {
                 self.broken.push_back(found);
             } else {
+                if self.generation > 1 {
+                    found.kept.rebuilt();
+                }
                 self.reconcile(&found);
                 self.note_rebuilt(found.leg);
             }
@@ -43,10 +47,10 @@ impl Worker<'_> {
     }
 
     pub(super) fn reconcile_noted(&mut self) {
-        while let Some(changed) = self.seat.next_note() {
+        while let Some(changed) = self.seat.next_note(self.generation) {
             self.reconcile(&changed);
         }
-        if self.seat.takes_review() {
+        if self.seat.takes_review(self.generation) {
             let boxes = self.pool.directory.lock().of_worker(self.index);
             let here: Vec<_> = self.places.iter().flatten().cloned().collect();
             here.iter().chain(&boxes).for_each(|found| self.reconcile(found));
@@ -61,10 +65,10 @@ impl Worker<'_> {
         let Some(place) = self.place_of(found).or_else(|| self.take_in(found)) else {
             return self.report_broken(found);
         };
-        let now = self.pool.clock.mono();
+        let (now, watch) = (self.pool.clock.mono(), self.watch());
         let engine = &mut self.engine;
         let step = || found.commands().iter().flatten().for_each(|command| engine.apply(now, command));
-        if guarded(self.seat, found, step).is_none() {
+        if watch.guarded(found, step).is_none() {
             self.give_up(place, found);
         }
     }
@@ -92,7 +96,8 @@ impl Worker<'_> {
         }
         self.legs.insert(found.leg, place);
         let is_heard = found.pair().is_none_or(|pair| self.listen(found.leg, place, pair));
-        let (pool, engine, now) = (self.pool, &mut self.engine, self.pool.clock.mono());
+        let (pool, watch, now) = (self.pool, self.watch(), self.pool.clock.mono());
+        let engine = &mut self.engine;
         let build = || match &found.carriage {
             Carriage::Pair(_) => engine.open(now, place, found.leg, found.kept.clone()),
             Carriage::Peer(kept) => {
@@ -100,7 +105,7 @@ impl Worker<'_> {
                 engine.open_peer(now, place, found.leg, found.kept.clone(), peer, kept);
             }
         };
-        if is_heard && guarded(self.seat, found, build).is_some() {
+        if is_heard && watch.guarded(found, build).is_some() {
             return Some(place);
         }
         self.drop_leg(found);
@@ -126,9 +131,18 @@ impl Worker<'_> {
         };
         let Some(place) = self.legs.get(&found.leg).copied().filter(is_here) else { return };
         self.legs.remove(&found.leg);
-        self.engine.close(place);
+        let watch = self.watch();
+        let engine = &mut self.engine;
+        let is_clean = watch.guarded(found, || engine.close(place)).is_some();
         self.unregister(found);
         self.vacate(place);
+        if is_clean {
+            self.free.push(place);
+        } else {
+            // What is left there is nobody's, and stays until the worker is rebuilt.
+            self.pool.metrics.count(Counter::MediaPanics);
+            error!(leg_id = %found.leg, worker = self.index, place, "closing broke, place left empty");
+        }
     }
 
     fn unregister(&self, found: &BlackBox) {
@@ -141,13 +155,16 @@ impl Worker<'_> {
     fn vacate(&mut self, place: usize) {
         if let Some(slot) = self.places.get_mut(place) {
             *slot = None;
-            self.free.push(place);
         }
         self.unfinished.retain(|socket| socket.place != place);
     }
 
-    /// A leg whose step panicked is not touched again.
+    /// A leg whose step panicked is not touched again. One that is another's by now is none of ours.
     pub(super) fn give_up(&mut self, place: usize, found: &Arc<BlackBox>) {
+        self.pool.metrics.count(Counter::MediaPanics);
+        if !self.owns(found) {
+            return self.drop_leg(found);
+        }
         error!(leg_id = %found.leg, worker = self.index, place, "a packet or command broke this leg");
         self.report_broken(found);
         self.drop_leg(found);

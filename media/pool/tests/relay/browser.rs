@@ -104,8 +104,14 @@ impl Browser {
 
     /// Checks, and shakes hands.
     pub(crate) fn connect(&mut self) {
+        self.connect_while(|_| {});
+    }
+
+    /// The same, with something else between its steps: it is told how many datagrams of the handshake came.
+    pub(crate) fn connect_while(&mut self, mut meanwhile: impl FnMut(usize)) {
         let start = Instant::now();
         while self.seal.is_none() {
+            meanwhile(self.handshakes);
             assert!(start.elapsed() < Duration::from_secs(5), "no handshake");
             if self.answers == 0 {
                 self.check();

@@ -10,6 +10,8 @@
 mod browser;
 mod peers;
 mod phone;
+mod quality;
+mod survival;
 mod world;
 
 use std::time::Duration;
@@ -223,14 +225,13 @@ fn a_thread_that_hangs_carries_nothing_and_ends_when_another_has_its_seat() {
 
 #[test]
 fn a_packet_that_panics_ends_its_own_leg_and_no_other() {
-    let world = World::start(config(24_900, 8, 1));
+    let world = World::start(Config { break_on: Some(1), ..config(24_900, 8, 1) });
     let (mut a, mut b) = talking(&world);
     let (mut c, mut d) = (world.phone(2), world.phone(3));
     world.attach(2, &c, 101);
     world.attach(3, &d, 101);
     world.bridge(2, 3);
     world.settle();
-    world.pool.break_leg(leg(0));
     a.speak(0);
     c.speak(0);
     assert_eq!((b.hear(1).len(), d.hear(1).len()), (0, 1));

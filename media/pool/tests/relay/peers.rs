@@ -149,10 +149,9 @@ fn a_worker_that_is_rebuilt_goes_on_with_its_browsers_and_nobody_shakes_hands_ag
 
 #[test]
 fn a_browser_whose_packet_panics_is_lost_alone() {
-    let world = World::start(config(25_450, 2, 1));
+    let world = World::start(Config { break_on: Some(1), ..config(25_450, 2, 1) });
     let (mut a, _b) = browsers(&world, 0);
     let (mut c, mut d) = browsers(&world, 2);
-    world.pool.break_leg(leg(0));
     a.speak(0);
     c.speak(0);
     assert_eq!(d.hear(1).len(), 1);
@@ -164,10 +163,9 @@ fn a_browser_whose_packet_panics_is_lost_alone() {
 
 #[test]
 fn a_broken_leg_hears_of_it_although_the_worker_died_before_it_could_tell() {
-    let world = World::start(config(25_460, 2, 1));
+    let world = World::start(Config { break_on: Some(1), ..config(25_460, 2, 1) });
     let (mut a, _b) = browsers(&world, 0);
     world.calls.refuse_next(usize::MAX);
-    world.pool.break_leg(leg(0));
     a.speak(0);
     world.settle();
     world.pool.break_worker(0);

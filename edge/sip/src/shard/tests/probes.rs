@@ -429,15 +429,18 @@ fn nothing_of_one_side_is_visible_on_the_other() {
 
 #[test]
 fn a_call_that_is_not_let_in_is_told_when_to_come_again() {
-    let mut world = World::new();
-    world.switch.0.lock().refuses = Some(Cause::Overload);
-    world.send(A, &invite());
-    let refusal = world.got(A);
-    assert_eq!((refusal.status(), refusal.headers.retry_after()), (Some(503), Some(5)));
-    world.send(A, &Ask { method: "ACK", ..Ask::default() }.text());
-    world.pass(Duration::from_secs(40));
-    assert!(world.is_idle());
-    assert_eq!(world.shared.metrics.gauge(Gauge::SipDialogs), 0);
+    for (cause, wait_s) in [(Cause::Overload, 5), (Cause::Shutdown, 5), (Cause::RateLimited, 1), (Cause::Throttled, 1)]
+    {
+        let mut world = World::new();
+        world.switch.0.lock().refuses = Some(cause);
+        world.send(A, &invite());
+        let refusal = world.got(A);
+        assert_eq!((refusal.status(), refusal.headers.retry_after()), (Some(503), Some(wait_s)), "{cause:?}");
+        world.send(A, &Ask { method: "ACK", ..Ask::default() }.text());
+        world.pass(Duration::from_secs(40));
+        assert!(world.is_idle());
+        assert_eq!(world.shared.metrics.gauge(Gauge::SipDialogs), 0);
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Node {
 
     /// What a command of the program says, run on this node's configuration; `Err` with what it complains of.
     pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        let mut command = Command::new(program());
         let output =
             command.current_dir(&self.folder).args(["--config", "tandem.toml"]).args(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
