@@ -26,6 +26,7 @@ use tandem_core::media::{Carrier, LocalMedia, MediaCommand};
 use tandem_core::metric::{Counter, Metrics};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{AccountPort, CallPort, MediaPort, PlanPort};
+use tandem_core::quality::MediaReport;
 use tandem_core::routing::Query;
 use tandem_core::trace::Untraced;
 use tandem_core::track::{Track, TrackEffect, TrackInput};
@@ -117,7 +118,15 @@ async fn run(kind: Kind) -> Result<Cost, Box<dyn std::error::Error>> {
     let media: Arc<dyn MediaPort> = Arc::new(NoMedia);
     let plan: Arc<dyn PlanPort> = Arc::new(OneWay::default());
 
-    let limits = tandem_actors::Config { max_calls: MAX_CALLS, shards: std::num::NonZeroU8::MIN, ..Default::default() };
+    let rate = std::num::NonZeroU32::MAX;
+    let limits = tandem_actors::Config {
+        max_calls: MAX_CALLS,
+        calls_per_second: rate,
+        tenant_calls_per_second: rate,
+        trunk_calls_per_second: rate,
+        shards: std::num::NonZeroU8::MIN,
+        ..Default::default()
+    };
     let supervised = Calls::new(&limits, clock.clone(), metrics.clone());
     let bare = Arc::new(Bare::new(clock.clone()));
     let calls: Arc<dyn CallPort> = match kind {
@@ -325,6 +334,10 @@ impl MediaPort for NoMedia {
     }
 
     fn release(&self, _: LegId) {}
+
+    fn report(&self, _: LegId) -> Option<MediaReport> {
+        None
+    }
 }
 
 /// Every number is the carrier's.
