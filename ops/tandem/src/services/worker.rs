@@ -38,6 +38,9 @@ pub(crate) struct MediaWorker {
     worker: usize,
     clock: Clock,
     thread: Mutex<Option<Thread>>,
+    /// Its turns at the last look, and at how many looks in a row they were the same. Outlives the service as the thread
+    /// does, or whoever breaks the one would give the other more time to hang.
+    looks: Mutex<(Option<u64>, u8)>,
     budget: Mutex<Budget>,
     is_given_up: AtomicBool,
 }
@@ -71,6 +74,7 @@ impl MediaWorker {
                 worker,
                 clock: clock.clone(),
                 thread: Mutex::default(),
+                looks: Mutex::default(),
                 budget: Mutex::default(),
                 is_given_up: AtomicBool::new(false),
             })
@@ -112,6 +116,7 @@ impl MediaWorker {
             }
         };
         *self.thread.lock() = None;
+        *self.looks.lock() = (None, 0);
         outcome
     }
 
@@ -130,13 +135,20 @@ impl MediaWorker {
 
     /// Returns when the thread has not turned for a while.
     async fn hangs(&self) {
-        let (mut turns, mut missed) = (None, 0);
-        while missed < PATIENCE {
+        loop {
             tokio::time::sleep(LOOK).await;
-            let now = self.pool.turns(self.worker);
-            missed = if now == turns { missed + 1 } else { 0 };
-            turns = now;
+            if self.look() >= PATIENCE {
+                return;
+            }
         }
+    }
+
+    /// At how many looks in a row, this one included, the thread has not turned.
+    fn look(&self) -> u8 {
+        let mut looks = self.looks.lock();
+        let turns = self.pool.turns(self.worker);
+        *looks = (turns, if looks.0 == turns { looks.1.saturating_add(1) } else { 0 });
+        looks.1
     }
 
     /// Counts a failure, and gives the worker up when there were too many.

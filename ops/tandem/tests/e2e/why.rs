@@ -7,7 +7,6 @@ use crate::harness::events::Events;
 use crate::harness::node::{Node, Settings};
 use crate::harness::rtp::RtpEnd;
 use crate::harness::scratch::Scratch;
-use crate::harness::survey::actors;
 use crate::harness::ua::Ua;
 use crate::harness::{SOON, eventually};
 
@@ -53,9 +52,9 @@ fn the_story_of_a_call_through_a_broken_actor_and_broken_workers_is_told_on_one_
     let (near, far) = (near.talk(&answer.body), far.talk(&invite.body));
     near.wait_for(PAUSE);
 
-    let id = node.calls()[0]["call_id"].as_str().unwrap().to_owned();
-    let leg = actors(&node).into_iter().rfind(|id| id.starts_with("leg_")).unwrap();
-    node.break_actor(&leg, "kill");
+    let seen = &node.calls()[0];
+    let [id, callee] = [&seen["call_id"], &seen["legs"][1]["leg_id"]].map(|it| it.as_str().unwrap().to_owned());
+    node.break_actor(&callee, "kill");
     for worker in ["worker.0", "worker.1"] {
         node.break_actor(worker, "panic");
     }
