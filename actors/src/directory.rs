@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
+use tandem_core::admission::Damper;
 use tandem_core::machine::Machine;
 use tandem_core::metric::{Gauge, Metrics};
 
@@ -25,6 +26,8 @@ pub struct Directory<M: Machine> {
     pub(crate) root: Arc<Vitals>,
     /// Of its supervisor.
     pub(crate) supervision: Arc<Vitals>,
+    /// Of what is logged when an actor fails.
+    damper: Mutex<Damper>,
     pub(crate) ports: Arc<dyn Ports<M>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
@@ -89,8 +92,8 @@ impl<M: Machine> Directory<M> {
         limits: Limits,
         gauge: Gauge,
     ) -> Arc<Self> {
-        let (slots, supervisor, root, supervision) = Default::default();
-        Arc::new(Self { slots, supervisor, root, supervision, ports, clock, metrics, limits, gauge })
+        let (slots, supervisor, root, supervision, damper) = Default::default();
+        Arc::new(Self { slots, supervisor, root, supervision, damper, ports, clock, metrics, limits, gauge })
     }
 
     /// Files a slot and has a shell appointed to it. Neither waits nor fails, so a port may call it. The second time for
@@ -145,6 +148,15 @@ impl<M: Machine> Directory<M> {
         let mut current = self.supervisor.lock();
         *current = (Some(supervisor), current.1.wrapping_add(1));
         current.1
+    }
+
+    /// As [`log`](Self::log), but not each time: whatever breaks thousands of actors must not flood the log as well. Says
+    /// how many lines were left out before.
+    pub(crate) fn log_damped(&self, slot: &Slot<M>, log: impl FnOnce(u64)) {
+        let hushed = self.damper.lock().admit(self.clock.now().mono);
+        if let Some(hushed) = hushed {
+            self.log(slot, || log(hushed));
+        }
     }
 
     /// Logs with the ids of the machine.

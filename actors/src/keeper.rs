@@ -78,7 +78,8 @@ impl Actor for Keeper {
                     if kept.is_silent(now) {
                         kept.actor = None;
                         kept.member.vitals().put_down();
-                        self.start_later(&me, n, kept, "does not move");
+                        let well = kept.watch.heard_at();
+                        self.start_later(&me, n, kept, well, "does not move");
                     }
                 }
             }
@@ -94,7 +95,8 @@ impl Actor for Keeper {
     ) -> Result<(), ActorProcessingErr> {
         let has_failed = matches!(event, SupervisionEvent::ActorFailed(..));
         let (who, why) = match event {
-            SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
+            // Its text may be a panic's, and that may quote what somebody dialled. What a service returned is logged there.
+            SupervisionEvent::ActorFailed(who, _) => (who, String::from("failed")),
             SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_default()),
             _ => return Ok(()),
         };
@@ -102,7 +104,8 @@ impl Actor for Keeper {
         if let Some((n, kept)) = ended {
             kept.actor = None;
             if !kept.member.is_stopping() {
-                self.start_later(&me, n, kept, &why);
+                let now = self.clock.now().mono;
+                self.start_later(&me, n, kept, now, &why);
             } else if has_failed {
                 tracing::warn!(service = kept.member.name(), why, "did not stop cleanly");
             }
@@ -118,12 +121,13 @@ impl Keeper {
                 (kept.actor, kept.watch) = (Some(actor.get_id()), Watch::default());
                 kept.member.vitals().begin(actor, self.clock.now().mono);
             }
-            Err(error) => self.start_later(me, n, kept, &error.to_string()),
+            Err(error) => self.start_later(me, n, kept, self.clock.now().mono, &error.to_string()),
         }
     }
 
-    fn start_later(&self, me: &ActorRef<Duty>, n: usize, kept: &mut Kept, why: &str) {
-        let delay = kept.back_off.delay(self.clock.now().mono);
+    /// Of what was well up to `well`.
+    fn start_later(&self, me: &ActorRef<Duty>, n: usize, kept: &mut Kept, well: Timestamp, why: &str) {
+        let delay = kept.back_off.delay_after(well, self.clock.now().mono);
         self.metrics.count(Counter::ServicesRestarted);
         tracing::warn!(service = kept.member.name(), why, delay_ms = delay.as_millis(), "ended, to be started again");
         me.send_after(delay, move || Duty::Start(n));

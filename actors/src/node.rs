@@ -13,6 +13,7 @@ use std::time::Duration;
 use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use tandem_core::machine::Machine;
+use tandem_core::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
@@ -88,19 +89,28 @@ async fn start_root(root: &Keeper) -> Result<Running, SpawnErr> {
 async fn guard(root: Keeper, first: Running, halt: CancellationToken) {
     let (mut running, mut back_off) = (Some(first), back_off());
     loop {
+        let mut well = root.clock.now().mono;
         if let Some((actor, task)) = running {
             let why = tokio::select! {
-                _ended = task => "ended",
-                () = silence(&root) => "does not move",
+                _ended = task => {
+                    well = root.clock.now().mono;
+                    "ended"
+                }
+                heard = silence(&root) => {
+                    well = heard;
+                    "does not move"
+                }
                 () = halt.cancelled() => {
-                    let _late = actor.stop_and_wait(None, Some(STOPPING)).await;
+                    if actor.stop_and_wait(None, Some(STOPPING)).await.is_err() {
+                        root.vitals.put_down();
+                    }
                     return;
                 }
             };
             tracing::error!(why, "root of the node, to be started again");
             root.vitals.put_down();
         }
-        let delay = back_off.delay(root.clock.now().mono);
+        let delay = back_off.delay_after(well, root.clock.now().mono);
         if halt.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
             return;
         }
@@ -108,12 +118,13 @@ async fn guard(root: Keeper, first: Running, halt: CancellationToken) {
     }
 }
 
-/// Returns when the root has not moved for too long.
-async fn silence(root: &Keeper) {
+/// Returns when the root has not moved for too long: since when.
+async fn silence(root: &Keeper) -> Timestamp {
     let mut watch = Watch::default();
     while !watch.is_silent(&root.vitals, root.clock.now().mono) {
         tokio::time::sleep(BEAT).await;
     }
+    watch.heard_at()
 }
 
 /// A group of services as a member of the node.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,7 +50,8 @@ impl Group {
     #[must_use]
     pub fn with(mut self, service: Arc<impl Service>) -> Self {
         let (stop, runs) = (self.stop.clone(), self.runs.clone());
-        self.services.push(Arc::new(Running { service, stop, runs, vitals: Arc::default() }));
+        let places = Semaphore::new(Running::PLACES);
+        self.services.push(Arc::new(Running { service, stop, runs, vitals: Arc::default(), places }));
         self
     }
 
@@ -95,9 +97,20 @@ struct Running {
     stop: CancellationToken,
     runs: TaskTracker,
     vitals: Arc<Vitals>,
+    /// Of which each run has one.
+    places: Semaphore,
 }
 
 impl Running {
+    /// A run that is killed over a step which does not end keeps its thread. There may be one such, and the one that came
+    /// after it; more would cost the node all its threads.
+    const PLACES: usize = 2;
+
+    async fn run(&self) -> Result<(), ServiceError> {
+        let _place = self.places.acquire().await?;
+        self.service.clone().run(self.stop.clone()).await
+    }
+
     /// Beats next to the run, in the task that polls it: while that does not come back, there are none.
     async fn attended<T>(&self, run: impl Future<Output = T>) -> T {
         let (mut run, mut beat) = (pin!(run), interval(BEAT));
@@ -148,8 +161,9 @@ impl Actor for Runner {
     async fn handle(&self, me: ActorRef<Begin>, _: Begin, (): &mut ()) -> Result<(), ActorProcessingErr> {
         // Its keeper was woken last, from this thread: should the run keep the thread, nobody else could wake it.
         tokio::task::yield_now().await;
-        let Running { service, stop, runs, .. } = &*self.0;
-        self.0.attended(runs.track_future(service.clone().run(stop.clone()))).await?;
+        let outcome = self.0.attended(self.0.runs.track_future(self.0.run())).await;
+        // Here, for the keeper cannot tell it from a panic, whose text may quote what somebody dialled.
+        outcome.inspect_err(|error| tracing::warn!(service = self.0.service.name(), error, "service failed"))?;
         me.stop(Some("returned".to_owned()));
         Ok(())
     }

@@ -115,6 +115,7 @@ impl<M: Machine> Supervisor<M> {
     async fn sweep(&self, me: &ActorRef<Job<M>>, ward: &mut Ward<M>) {
         let now = self.0.clock.now().mono;
         for slot in self.0.slots().into_iter().filter(|slot| slot.is_stuck(now, self.0.limits.patience)) {
+            self.0.supervision.beat(); // there may be thousands
             ward.put_down(&slot);
             self.answer_failure(me, ward, slot, "does not move").await;
         }
@@ -129,13 +130,13 @@ impl<M: Machine> Supervisor<M> {
         match slot.charge(self.0.clock.now().mono, limits.restarts, limits.window) {
             Verdict::Restart => {
                 self.0.metrics.count(Counter::ShellsRestarted);
-                self.0.log(&slot, || tracing::warn!(why, "actor failed, another goes on"));
+                self.0.log_damped(&slot, |hushed| tracing::warn!(why, hushed, "actor failed, another goes on"));
                 self.0.ports.failed(slot.id(), why, Verdict::Restart);
                 self.keep(me, ward, slot).await;
             }
             Verdict::GiveUp => {
                 self.0.metrics.count(Counter::SlotsGivenUp);
-                self.0.log(&slot, || tracing::error!(why, "actor failed too often, given up"));
+                self.0.log_damped(&slot, |hushed| tracing::error!(why, hushed, "actor failed too often, given up"));
                 self.0.ports.failed(slot.id(), why, Verdict::GiveUp);
                 self.give_up(ward.reign, &slot);
             }

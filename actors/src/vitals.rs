@@ -101,6 +101,7 @@ pub(crate) struct Watch {
     heard: u32,
     missed: u8,
     looked: Timestamp,
+    heard_at: Timestamp,
 }
 
 impl Watch {
@@ -108,11 +109,16 @@ impl Watch {
     pub(crate) fn is_silent(&mut self, vitals: &Vitals, now: Timestamp) -> bool {
         let beats = vitals.beats.load(Relaxed);
         if std::mem::replace(&mut self.heard, beats) != beats {
-            (self.missed, self.looked) = (0, now);
+            (self.missed, self.looked, self.heard_at) = (0, now, now);
         } else if now - self.looked >= BEAT / 2 {
             (self.missed, self.looked) = (self.missed + 1, now);
         }
         self.missed >= PATIENCE
+    }
+
+    /// When it was last known to be well. Never: at the start of the clock.
+    pub(crate) const fn heard_at(&self) -> Timestamp {
+        self.heard_at
     }
 }
 

@@ -54,7 +54,12 @@ impl BackOff {
 
     /// How long to wait after the failure that happened now.
     pub fn delay(&mut self, now: Timestamp) -> Duration {
-        if self.last_try.is_some_and(|last| last + self.healthy < now) {
+        self.delay_after(now, now)
+    }
+
+    /// The same for a failure that was noticed only now, of what was well up to `well`.
+    pub fn delay_after(&mut self, well: Timestamp, now: Timestamp) -> Duration {
+        if self.last_try.is_some_and(|last| last + self.healthy < well) {
             self.next = self.first;
         }
         let delay = self.next;
@@ -93,6 +98,19 @@ mod tests {
         let delays: Vec<_> = (0..4).map(|n| back_off.delay(Timestamp(n)).as_millis()).collect();
         assert_eq!(delays, [100, 200, 300, 300]);
         assert_eq!(back_off.delay(Timestamp(1_000_000)).as_millis(), 100);
+    }
+
+    #[test]
+    fn the_time_in_which_a_failure_was_not_noticed_is_no_health() {
+        let second = Duration::from_secs(1);
+        let mut back_off = BackOff::new(second, 8 * second).forgotten_after(second);
+        let (mut now, mut delays) = (Timestamp(0), Vec::new());
+        for _ in 0..5 {
+            let delay = back_off.delay_after(now, now + 3 * second);
+            delays.push(delay.as_secs());
+            now = now + 3 * second + delay; // and hangs at once again
+        }
+        assert_eq!(delays, [1, 2, 4, 8, 8]);
     }
 
     #[test]

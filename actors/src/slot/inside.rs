@@ -108,6 +108,7 @@ impl<M: Machine> Inside<M> {
         self.term = Term { reign, shell: self.term.shell.wrapping_add(1) };
         self.shell = None;
         self.awake = true;
+        self.swept = None; // its time begins now
         if let Some(lost) = self.in_hand.take() {
             self.remark(Notice::Recovered { lost });
         }

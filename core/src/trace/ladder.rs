@@ -338,9 +338,13 @@ fn name(place: usize) -> String {
     u8::try_from(place).ok().filter(|it| *it < 26).map_or_else(|| place.to_string(), |it| char::from(b'A' + it).into())
 }
 
-/// Without control characters.
+/// Without what a terminal would obey: control characters, and those that turn or hide text.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| *c != '\r').map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().filter(|c| *c != '\r').map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn clipped(text: &str, columns: usize) -> String {

@@ -3,6 +3,7 @@
 //! # Invariants
 //! * Credentials of SIP, passwords in URIs, and keys and passwords of session descriptions are not in it, wherever in the
 //!   text they stood and however their lines were folded.
+//! * Of bodies only session descriptions and `message/sipfrag` are in it: others hold what people typed or wrote.
 
 use std::fmt;
 
@@ -30,10 +31,18 @@ impl Wire {
     /// Of a SIP message. Cut after 8 KiB.
     #[must_use]
     pub fn of_sip(message: &[u8]) -> Self {
-        let is_cut = message.len() > LONGEST;
         let text = String::from_utf8_lossy(message.get(..LONGEST).unwrap_or(message));
+        let is_cut = message.len() > LONGEST;
+        // At the end of a line: the first half of a secret does not always look like one.
+        let text = if is_cut { text.rsplit_once('\n').map_or("", |it| it.0) } else { &text };
+        let (head, body) = text.split_at(text.find("\r\n\r\n").map_or(text.len(), |end| end + 4));
         let mut out = String::with_capacity(text.len() + 16);
-        strip(&text, &mut out);
+        strip(head, &mut out);
+        match body {
+            _ if body.starts_with("v=") || body.starts_with("SIP/2.0 ") => strip(body, &mut out),
+            "" => {}
+            _ => out.push_str(HIDDEN),
+        }
         if is_cut {
             out.push_str("\n… cut");
         }
@@ -107,7 +116,7 @@ fn strip(text: &str, out: &mut String) {
                 out.push_str(HIDDEN);
             }
             None if is_hiding => {}
-            None => strip_uris(line, out),
+            None => strip_credentials(line, out),
         }
         out.push_str(ends);
         rest = next;
@@ -128,7 +137,18 @@ fn secret(line: &str) -> Option<&str> {
     is_secret.then(|| line.get(..=name.len())).flatten()
 }
 
-/// A line but for the passwords of `sip:user:password@host`.
+/// A line but for the credentials that a URI would have put into a request (RFC 3261, 19.1.1), and its passwords.
+fn strip_credentials(line: &str, out: &mut String) {
+    const CREDENTIALS: &[u8] = b"authorization=";
+    let at = line.as_bytes().windows(CREDENTIALS.len()).position(|it| it.eq_ignore_ascii_case(CREDENTIALS));
+    let (line, credentials) = line.split_at(at.map_or(line.len(), |at| at + CREDENTIALS.len()));
+    strip_uris(line, out);
+    if !credentials.is_empty() {
+        out.push_str(HIDDEN);
+    }
+}
+
+/// A line but for the passwords of `sip:user:password@host` and `https://user:password@host`.
 fn strip_uris(line: &str, out: &mut String) {
     if !line.bytes().any(|byte| byte == b'@') {
         return out.push_str(line);
@@ -138,15 +158,14 @@ fn strip_uris(line: &str, out: &mut String) {
         let (before, after) = rest.split_at(colon + 1);
         out.push_str(before);
         rest = after;
-        let is_uri = ends(before, "sip:") || ends(before, "sips:");
-        let user = after
-            .find(['@', '<', '>', '"', ' ', ','])
-            .filter(|at| after.get(*at..).is_some_and(|it| it.starts_with('@')));
-        if let (true, Some(at)) = (is_uri, user)
-            && let Some((name, _)) = after.get(..at).and_then(|user| user.split_once(':'))
+        let slashes = if after.starts_with("//") { 2 } else { 0 };
+        let is_uri = slashes > 0 || ends(before, "sip:") || ends(before, "sips:");
+        // A password may have commas in it, and whoever writes it may have put more.
+        let uri = after.get(..after.find(['<', '>', '"', ' ', '\t']).unwrap_or(after.len())).unwrap_or_default();
+        if let (true, Some(at)) = (is_uri, uri.rfind('@'))
+            && let Some(colon) = uri.get(slashes..at).and_then(|user| user.find(':'))
         {
-            out.push_str(name);
-            out.push(':');
+            out.push_str(uri.get(..=slashes + colon).unwrap_or_default());
             out.push_str(HIDDEN);
             rest = after.get(at..).unwrap_or_default();
         }
@@ -187,6 +206,10 @@ mod tests {
                 "Contact: <sip:1:c0ffee@h>, \"x\" <sip:2:c0ffee@h:5060>",
                 "Contact: <sip:1:[hidden]@h>, \"x\" <sip:2:[hidden]@h:5060>",
             ),
+            ("From: <sip:1001:c0,ff@c0ffee@h>;tag=1", "From: <sip:1001:[hidden]@h>;tag=1"),
+            ("Call-Info: <https://me:c0ffee@h/x:y>", "Call-Info: <https://me:[hidden]@h/x:y>"),
+            ("Refer-To: <sip:1@h?Authorization=c0ffee>", "Refer-To: <sip:1@h?Authorization=[hidden]"),
+            ("Alert-Info: <http://h:80/a>", "Alert-Info: <http://h:80/a>"),
             ("To: \"Ü\" <sip:1002@h:5060;transport=tcp>", "To: \"Ü\" <sip:1002@h:5060;transport=tcp>"),
             ("Contact: <sip:127.0.0.1:5060>", "Contact: <sip:127.0.0.1:5060>"),
             ("a=ice-ufrag:abcd", "a=ice-ufrag:abcd"),
@@ -197,6 +220,21 @@ mod tests {
             assert_eq!(wire.text(), format!("OPTIONS sip:x SIP/2.0\r\n{kept}\r\n\r\nv=0\r\n{kept}"));
             assert!(!wire.text().contains("c0ffee"));
         }
+    }
+
+    #[test]
+    fn what_people_typed_or_wrote_is_not_kept() {
+        for (body, kept) in [("Signal=1\r\nDuration=160\r\n", "[hidden]"), ("SIP/2.0 100 Trying", "SIP/2.0 100 Trying")]
+        {
+            let wire = Wire::of_sip(format!("INFO sip:x SIP/2.0\r\nCSeq: 1 INFO\r\n\r\n{body}").as_bytes());
+            assert_eq!(wire.text(), format!("INFO sip:x SIP/2.0\r\nCSeq: 1 INFO\r\n\r\n{kept}"));
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_where_a_line_ends() {
+        let long = format!("INVITE sip:x SIP/2.0\r\nX: y\r\nFrom: <sip:1001:c0ffee{}@h>\r\n\r\n", "x".repeat(LONGEST));
+        assert_eq!(Wire::of_sip(long.as_bytes()).text(), "INVITE sip:x SIP/2.0\r\nX: y\r\n… cut");
     }
 
     #[test]

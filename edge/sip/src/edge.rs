@@ -18,7 +18,7 @@ use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::metric::{Counter, Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::party::TrunkName;
 use tandem_core::ports::{AccountPort, CallPort, EdgePort, Signal};
-use tandem_core::time::Now;
+use tandem_core::time::{Now, Timestamp};
 use tandem_core::trace::{Subject, TracePort, Way};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -43,6 +43,9 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 
 /// How often expired bindings are looked for.
 const EXPIRY: Duration = Duration::from_secs(1);
+
+/// How long a shard's loop waits for the one before it.
+const TAKEN: Duration = Duration::from_millis(10);
 
 /// Tells the moment on both clocks.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
@@ -203,16 +206,16 @@ impl Sip {
     pub async fn run_shard(&self, index: usize) {
         let border = &*self.0;
         let Some((inbox, shard)) = border.shards.get(index) else { return };
-        let mut batch = Vec::new();
         loop {
-            inbox.take(&mut batch);
-            let (out, deadline) = {
-                let mut shard = shard.lock();
-                batch.drain(..).for_each(|input| shard.handle((border.clock)(), input));
-                shard.tick((border.clock)());
-                (shard.take_out(), shard.next_deadline())
+            // A loop before this one, killed, may be in its last step, or hang there: what it took is before what comes.
+            let turn = shard.try_lock().map(|mut shard| border.turn(inbox, &mut shard));
+            let Some((out, deadline)) = turn else {
+                tokio::time::sleep(TAKEN).await;
+                continue;
             };
             out.into_iter().for_each(|transmit| border.send(inbox, &transmit));
+            // A loop that always finds more would otherwise never be heard of, and hear of nothing.
+            tokio::task::yield_now().await;
             let wait = deadline.map_or(Duration::MAX, |at| at - (border.clock)().mono);
             let _ = tokio::time::timeout(wait, inbox.filled()).await;
         }
@@ -284,12 +287,20 @@ impl Border {
         }
     }
 
+    /// Handles a batch. Gives what is to be sent, and when to come back at the latest.
+    fn turn(&self, inbox: &Inbox, shard: &mut Shard) -> (Vec<Transmit>, Option<Timestamp>) {
+        let mut batch = Vec::new();
+        inbox.take(&mut batch);
+        batch.into_iter().for_each(|input| shard.handle((self.clock)(), input));
+        shard.tick((self.clock)());
+        (shard.take_out(), shard.next_deadline())
+    }
+
     /// Sends. A request of ours that could not be sent fails at once.
     fn send(&self, inbox: &Inbox, transmit: &Transmit) {
-        self.note_sent(transmit);
-        if !self.dispatch(transmit)
-            && let (Some(key), Transport::Tcp) = (transmit.about, transmit.flow.transport)
-        {
+        if self.dispatch(transmit) {
+            self.note_sent(transmit);
+        } else if let (Some(key), Transport::Tcp) = (transmit.about, transmit.flow.transport) {
             // When there is no room, its transaction times out.
             let _ = inbox.push_message(Input::Unsent(Unsent(key)));
         }

@@ -62,9 +62,10 @@ impl Hearing {
     pub(crate) fn note(&self, source: &Source) {
         let tally = source.tally();
         let received = self.received.load(Relaxed);
-        if tally.received == 1 {
-            let mut rare = self.rare.lock();
-            self.close(&mut rare);
+        // Held until the numbers fit the new source, or a report in between would find the old one's.
+        let mut rare = (tally.received == 1).then(|| self.rare.lock());
+        if let Some(rare) = &mut rare {
+            self.close(rare);
             rare.present = Some(Present { base: tally.base, received_before: received });
         }
         self.highest.store(u64::from(tally.ssrc) << 32 | u64::from(tally.highest), Relaxed);

@@ -314,7 +314,8 @@ impl MediaPort for Pool {
     }
 
     fn report(&self, leg: LegId) -> Option<MediaReport> {
-        self.directory.lock().find(leg)?.kept.report()
+        let found = self.directory.lock().find(leg)?.clone();
+        found.kept.report()
     }
 }
 

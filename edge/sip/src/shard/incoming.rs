@@ -28,6 +28,9 @@ use crate::request::Request;
 /// Max-Forwards of a request that has none, and the most that is believed (RFC 3261, 16.6).
 const MAX_FORWARDS: u8 = 70;
 
+/// Most that is believed of what somebody calls himself, in characters.
+const LONGEST_NAME: usize = 128;
+
 /// Who calls, and whether it came from a trunk.
 struct Caller {
     party: Party,
@@ -285,6 +288,6 @@ impl Shard {
 /// Somebody behind a trunk, as its From says.
 fn behind(trunk: &TrunkName, request: &Request) -> Party {
     let number = request.from.uri().user_text().unwrap_or_default();
-    let name = request.from.display_name().map(Into::into);
+    let name = request.from.display_name().map(|name| name.chars().take(LONGEST_NAME).collect::<String>().into());
     Party { number: number.into(), name, identity: Identity::Trunk { trunk: trunk.clone() } }
 }

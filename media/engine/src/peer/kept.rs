@@ -158,14 +158,17 @@ impl Marks {
         let mut retired = self.retired.lock();
         let end = retired.iter().find(|(known, _)| *known == ssrc).map_or(0, |(_, end)| *end);
         retired.retain(|(known, _)| *known != ssrc);
-        if retired.len() >= RETIRED {
-            retired.pop_front();
-        }
         retired.push_back((mark.name.load(Relaxed) as u32, mark.end.load(Relaxed)));
         // Nobody's in between: a worker that should be dead may look.
         mark.name.store(1 << 33, Relaxed);
         mark.end.store(end, Relaxed);
         mark.name.store(1 << 32 | u64::from(ssrc), Relaxed);
+    }
+
+    /// Whether one more stream may make room: whose place was taken before must not be forgotten, or its packets could
+    /// come again.
+    pub(super) fn may_retire(&self) -> bool {
+        self.retired.lock().len() < RETIRED
     }
 
     /// The highest number of a stream that had to make room.

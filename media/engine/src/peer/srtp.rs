@@ -159,7 +159,7 @@ impl Streams {
             return Some(free);
         }
         let quiet = self.places.iter().enumerate().min_by_key(|(_, place)| place.map_or(0, |stream| stream.used));
-        let (place, _) = quiet.filter(|_| self.yields)?;
+        let (place, _) = quiet.filter(|_| self.yields && (marks.may_retire() || marks.retired(ssrc).is_some()))?;
         let window = marks.retired(ssrc).map_or_else(Window::default, Window::after);
         marks.replace(place, ssrc);
         *self.places.get_mut(place)? = Some(Stream { ssrc, window, used: 0 });
