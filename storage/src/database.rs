@@ -51,6 +51,12 @@ pub enum OpenError {
         /// Why it is not.
         source: io::Error,
     },
+    /// There is no database, and none was to be made.
+    #[error("there is no database at {path}")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// There is no usable database where the configuration says.
     #[error("no database")]
     Connect(#[source] sqlx::Error),
@@ -88,6 +94,22 @@ impl Storage {
         let writer = connect(options.clone().pragma("cache_size", WRITER_CACHE_KIB), 1).await?;
         Migrations::up(&writer, None).await.map_err(OpenError::Migrate)?;
         let reader = connect(options.read_only(true), config.readers).await?;
+        Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() }))
+    }
+
+    /// Opens a database that is there, to read it: makes nothing and leaves the schema as it is. Whatever writes fails.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what is in the way.
+    pub async fn open_existing(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, OpenError> {
+        config.check()?;
+        let options = connect_options(config).map_err(OpenError::Connect)?.read_only(true);
+        let path = std::path::absolute(options.get_filename()).unwrap_or_default();
+        if !path.exists() {
+            return Err(OpenError::Missing { path });
+        }
+        let reader = connect(options, config.readers).await?;
+        let writer = reader.clone();
         Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() }))
     }
 }

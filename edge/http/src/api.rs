@@ -65,6 +65,8 @@ pub(crate) struct Inside {
     pub(crate) config: Config,
     /// Log lines of requests without a valid token.
     pub(crate) refusals: Mutex<Damper>,
+    /// Those of them that wanted the operator's: in the audit, which the others are not to hush.
+    pub(crate) audited_refusals: Mutex<Damper>,
 }
 
 impl std::ops::Deref for Shared {
@@ -78,7 +80,8 @@ impl std::ops::Deref for Shared {
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
-    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals: Mutex::default() }));
+    let (refusals, audited_refusals) = Default::default();
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, audited_refusals }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

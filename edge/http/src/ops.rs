@@ -2,8 +2,7 @@
 
 mod audit;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use tandem_actors::calls::CallView;
 use tandem_actors::drill::How;
 use tandem_actors::tree::PartView;
+use tandem_core::metric::Counter;
 use tokio::task::spawn_blocking;
 
 use crate::api::Shared;
@@ -40,7 +40,13 @@ async fn authorized(
     if shared.api.token.admits(request.headers()) {
         next.run(request).await
     } else {
-        audit::refused(from, request.method(), request.uri().path());
+        shared.api.metrics.count(Counter::ApiRefused);
+        let now = shared.api.clients.clock.now().mono;
+        if let Some(hushed) = shared.audited_refusals.lock().admit(now) {
+            // Not the path, which holds whatever somebody has put there.
+            let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+            audit::refused(from, request.method(), route, hushed);
+        }
         Problem::Unauthorized.into_response()
     }
 }
@@ -61,16 +67,17 @@ async fn tree(State(shared): State<Shared>) -> Result<Response, Problem> {
 async fn break_part(
     State(shared): State<Shared>,
     Extension(from): Extension<CameFrom>,
-    request: Result<Json<BreakRequest>, JsonRejection>,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
-    let asked = request.as_ref().map_or((None, None), |Json(it)| (Some(it.id.clone()), Some(it.how)));
-    let outcome = if shared.api.may_break {
+    let mut attempt = audit::Attempt::new(from);
+    let request = Json::<BreakRequest>::from_request(request, &()).await;
+    attempt.asked = request.as_ref().ok().map(|Json(it)| (it.id.clone(), it.how));
+    attempt.outcome = if shared.api.may_break {
         request.map_err(Problem::from).and_then(|Json(it)| Ok(shared.api.operator.break_part(&it.id, it.how)?))
     } else {
         Err(Problem::BreakDisabled)
     };
-    audit::broken(from, asked, &outcome);
-    outcome.map(|()| StatusCode::NO_CONTENT)
+    attempt.outcome.clone().map(|()| StatusCode::NO_CONTENT)
 }
 
 /// What is to be broken, and how.

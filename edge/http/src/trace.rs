@@ -1,13 +1,15 @@
 //! Why a call went as it did, for the operator. Who reads it is noted in the audit log.
 
-use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use futures::future::BoxFuture;
 use tandem_core::id::CallId;
 use tandem_core::trace::Story;
 use tracing::info;
 
 use crate::api::Shared;
+use crate::auth::CameFrom;
 use crate::problem::Problem;
 
 /// The stories of calls; the composition root implements it over memory and database.
@@ -30,9 +32,13 @@ impl From<TracesUnavailable> for Problem {
     }
 }
 
-pub(crate) async fn trace(State(shared): State<Shared>, Path(call): Path<String>) -> Result<Json<Story>, Problem> {
-    let Ok(call_id) = call.parse::<CallId>() else {
-        info!(target: "audit", who = "operator", action = "read_trace", outcome = "no_id", "trace asked for");
+pub(crate) async fn trace(
+    State(shared): State<Shared>,
+    Extension(CameFrom(from)): Extension<CameFrom>,
+    call: Result<Path<String>, PathRejection>,
+) -> Result<Json<Story>, Problem> {
+    let Some(call_id) = call.ok().and_then(|Path(call)| call.parse::<CallId>().ok()) else {
+        info!(target: "audit", who = "operator", %from, action = "read_trace", outcome = "no_id", "trace asked for");
         return Err(Problem::CallNotFound);
     };
     let story = shared.api.traces.story(call_id).await;
@@ -41,6 +47,6 @@ pub(crate) async fn trace(State(shared): State<Shared>, Path(call): Path<String>
         Ok(None) => "not_found",
         Err(_) => "unavailable",
     };
-    info!(target: "audit", who = "operator", action = "read_trace", %call_id, outcome, "trace asked for");
+    info!(target: "audit", who = "operator", %from, action = "read_trace", %call_id, outcome, "trace asked for");
     story?.map(Json).ok_or(Problem::CallNotFound)
 }

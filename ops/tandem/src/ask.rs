@@ -1,6 +1,7 @@
 //! Asks a running node over its HTTP port. One request without TLS to the operator's own machine: no client library
 //! needed.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -28,8 +29,18 @@ pub(crate) async fn find(bind: SocketAddr, token: &str, path: &str) -> Result<Op
     match exchange(bind, &head("GET", path, token), "").await? {
         (200, body) => Ok(Some(serde_json::from_str(&body)?)),
         (404, _) => Ok(None),
+        (401, _) => bail!(
+            "the node at {bind} does not know the operator's token of this data folder: is this the node's working \
+             directory, or its --config?"
+        ),
+        (503, body) => bail!("the node at {bind} cannot tell at the moment; ask again, and see its log: {body}"),
         (status, body) => bail!("the node refused with {status}: {body}"),
     }
+}
+
+/// Whether a question failed because nobody listens there.
+pub(crate) fn is_nobody_there(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Status and body of what the node answers to a POST with this body.
@@ -56,7 +67,8 @@ async fn exchange(bind: SocketAddr, head: &str, body: &str) -> Result<(u16, Stri
         stream.read_to_string(&mut response).await?;
         anyhow::Ok(response)
     };
-    let answer = tokio::time::timeout(DEADLINE, talk).await.context("no answer in time")?;
+    let answer = tokio::time::timeout(DEADLINE, talk).await;
+    let answer = answer.with_context(|| format!("the node at http://{node} does not answer in time; see its log"))?;
     let answer = answer.with_context(|| format!("no node at http://{node}; does it run? (`tandem serve`)"))?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP response")?;
     let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).context("no HTTP response")?;

@@ -84,6 +84,7 @@ pub(crate) struct LogConfig {
     /// `pretty` for people, `json` for collectors. Default `pretty`.
     pub(crate) format: LogFormat,
     /// What is logged, as directives of tracing-subscriber (`info,tandem_sip=debug`). Default `info`.
+    /// The audit is logged whatever it is.
     pub(crate) filter: String,
 }
 
@@ -104,12 +105,13 @@ impl Default for LogConfig {
 
 impl LogConfig {
     /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, and the
-    /// DTLS library of every extension that a browser greets it with.
+    /// DTLS library of every extension that a browser greets it with. The audit comes last: no filter silences it.
     ///
     /// # Errors
     /// Directives that cannot be read.
     pub(crate) fn directives(&self) -> Result<EnvFilter> {
-        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{}", self.filter))
+        let filter = &self.filter;
+        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{filter},audit=info"))
             .context("log.filter")
     }
 }
@@ -192,6 +194,8 @@ fn to_loopback_ip(ip: &mut IpAddr) {
 mod tests {
     use std::collections::HashMap;
 
+    use tracing_subscriber::layer::SubscriberExt;
+
     use super::*;
 
     fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Config> {
@@ -243,6 +247,18 @@ mod tests {
         ] {
             let error = format!("{:#}", load(file, &[]).expect_err(file));
             assert!(error.contains(named), "{named} is not in {error:?}");
+        }
+    }
+
+    #[test]
+    fn no_filter_silences_the_audit() {
+        for filter in ["", "warn", "tandem=info", "off", "audit=off"] {
+            let config = LogConfig { filter: filter.to_owned(), ..LogConfig::default() };
+            let log = tracing_subscriber::registry().with(config.directives().unwrap());
+            tracing::subscriber::with_default(log, || {
+                assert!(tracing::enabled!(target: "audit", tracing::Level::INFO), "{filter}");
+                assert!(!tracing::enabled!(target: "elsewhere", tracing::Level::INFO), "{filter}");
+            });
         }
     }
 

@@ -1,10 +1,12 @@
 //! The calls that were and the calls that are, as tables.
 
-use anyhow::{Context, Result};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tandem_core::metric::Metrics;
 use tandem_core::time::WallTime;
-use tandem_storage::{RecentCall, Storage};
+use tandem_storage::{OpenError, RecentCall, Storage};
 
 use crate::ask;
 use crate::config::Config;
@@ -28,9 +30,9 @@ struct LiveLeg {
 /// The last `limit` calls, and what the node says of those that live, if it runs.
 ///
 /// # Errors
-/// The database does not answer.
+/// There is no database, or it does not answer.
 pub(crate) async fn calls(config: &Config, limit: u64) -> Result<String> {
-    let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
+    let storage = existing_database(config).await?;
     let recent = storage.recent_calls(limit).await?;
     let head = ["STARTED", "FROM", "DIALLED", "CALLEE", "STATUS", "TALKED", "CAUSE", "CALL"];
     let recent = table(head, &recent.iter().map(recent_row).collect::<Vec<_>>());
@@ -39,6 +41,18 @@ pub(crate) async fn calls(config: &Config, limit: u64) -> Result<String> {
         Err(error) => format!("Live calls are not known: {error:#}.\n"),
     };
     Ok(format!("{live}\n{recent}"))
+}
+
+/// The node's database, to be read only.
+///
+/// # Errors
+/// There is none, or it does not answer.
+pub(crate) async fn existing_database(config: &Config) -> Result<Arc<Storage>> {
+    let storage = Storage::open_existing(&config.storage, Metrics::default().into()).await;
+    storage.map_err(|error| match error {
+        OpenError::Missing { .. } => anyhow!("{error}: is this the node's working directory, or its --config?"),
+        error => error.into(),
+    })
 }
 
 async fn live(config: &Config) -> Result<String> {

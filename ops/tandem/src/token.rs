@@ -32,7 +32,8 @@ pub(crate) fn operator_token(data: &Path) -> Result<String> {
 /// # Errors
 /// There is none, or it cannot be read.
 pub(crate) fn existing_token(data: &Path) -> Result<String> {
-    read(&data.join(FILE)).context("no operator's token: has the node been started?")
+    read(&data.join(FILE))
+        .context("no operator's token: has the node been started, and is this its working directory or --config?")
 }
 
 fn read(path: &Path) -> Result<String> {

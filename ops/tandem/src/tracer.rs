@@ -72,9 +72,7 @@ impl Tracer {
             | FactBody::LegEnded { .. }
             | FactBody::Ended { .. } => {}
         }
-        if self.calls.contains_key(&fact.call) {
-            self.take(fact.call, Entry::of_fact(fact));
-        }
+        self.take(fact.call, || Entry::of_fact(fact));
     }
 
     /// The story of a call up to now. `None`: it is not here.
@@ -121,8 +119,10 @@ impl Tracer {
         }
     }
 
-    fn take(&self, call: CallId, entry: Entry) {
+    /// The entry is made only for a call that is here.
+    fn take(&self, call: CallId, entry: impl FnOnce() -> Entry) {
         let Some(mut traced) = self.calls.get_mut(&call) else { return };
+        let entry = entry();
         let is_message = matches!(entry.what, What::Message { .. });
         if is_message && self.held.load(Relaxed) >= self.limit {
             self.metrics.count(Counter::TraceNotesDropped);
@@ -143,11 +143,11 @@ impl Tracer {
 impl TracePort for Tracer {
     fn note(&self, about: Subject, mut entry: Entry) {
         match about {
-            Subject::Call(call) => self.take(call, entry),
+            Subject::Call(call) => self.take(call, || entry),
             Subject::Leg(leg) => {
                 let Some(call) = self.legs.get(&leg).map(|call| *call) else { return };
                 entry.leg = Some(leg);
-                self.take(call, entry);
+                self.take(call, || entry);
             }
         }
     }
@@ -160,7 +160,8 @@ impl TracePort for Tracer {
         if self.held.load(Relaxed) >= self.limit {
             return self.metrics.count(Counter::TracesDropped);
         }
-        if self.calls.insert(call, Traced::default()).is_none() {
+        if !self.calls.contains_key(&call) {
+            self.calls.insert(call, Traced::default());
             self.held.fetch_add(BASE, Relaxed);
             self.add_leg(call, leg);
         }

@@ -1,11 +1,12 @@
 //! Stories of calls: kept, read, and gone after a while.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_core::event::Fact;
 use tandem_core::id::LegId;
 use tandem_core::trace::{Entry, Story, Trail, Way, What, Wire};
-use tandem_storage::{PackedTrace, QueryError};
+use tandem_storage::{Config, OpenError, PackedTrace, QueryError, Storage};
 
 use crate::support::{Home, at, call_id, leg, talked};
 
@@ -68,6 +69,20 @@ async fn of_a_call_whose_story_was_not_kept_the_facts_are_told() {
     let story = process.storage.bare_trace(call_id(1)).await.unwrap().unwrap();
     assert!(story.is_over && story.entries.len() == talked(1).len());
     assert_eq!(story.record().unwrap().caller.number.reveal(), "1001");
+}
+
+#[tokio::test]
+async fn a_database_that_is_only_read_has_to_be_there_and_stays_as_it_is() {
+    let home = Home::new();
+    let data_dir = home.config.data_dir.join("elsewhere");
+    let config = Config { data_dir: data_dir.clone(), ..home.config.clone() };
+    let missing = Storage::open_existing(&config, Arc::default()).await.unwrap_err();
+    assert!(matches!(&missing, OpenError::Missing { path } if *path == data_dir.join("tandem.db")), "{missing}");
+    assert!(!data_dir.exists());
+    home.open().await.storage.keep_traces(packed(1..2)).await.unwrap();
+    let storage = Storage::open_existing(&home.config, Arc::default()).await.unwrap();
+    assert_eq!(storage.trace(call_id(1)).await.unwrap(), Some(story(1)));
+    assert!(storage.keep_traces(packed(2..3)).await.is_err());
 }
 
 #[tokio::test]

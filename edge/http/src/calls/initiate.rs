@@ -126,12 +126,11 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
         }
         Err(cause) => {
             api.metrics.count(Counter::ApiCallsFailed);
-            let problem = refusal(cause);
-            let cause = cause.name();
+            let (problem, is_load, cause) = (refusal(cause), is_load(cause), cause.name());
             api.clients.note(leg, Way::Out, &format!("{} {cause}", problem.status().as_u16()), None);
             match problem {
                 // The door tells of it, and not of each.
-                _ if is_load(cause) => debug!(call_id = %call, %correlation_id, cause, "call not initiated"),
+                _ if is_load => debug!(call_id = %call, %correlation_id, cause, "call not initiated"),
                 Problem::InitiationFailed => error!(call_id = %call, %correlation_id, cause, "call not initiated"),
                 _ => info!(call_id = %call, %correlation_id, cause, "call not initiated"),
             }
@@ -148,8 +147,8 @@ fn refusal(cause: Cause) -> Problem {
 }
 
 /// Nobody has to look at that.
-fn is_load(cause: &str) -> bool {
-    [Cause::Overload, Cause::RateLimited, Cause::Throttled, Cause::Shutdown].iter().any(|load| load.name() == cause)
+const fn is_load(cause: Cause) -> bool {
+    matches!(cause, Cause::Overload | Cause::RateLimited | Cause::Throttled | Cause::Shutdown)
 }
 
 /// Our offer, in time. Without one the leg ends, unless it has already.

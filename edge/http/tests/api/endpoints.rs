@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_core::id::CallId;
+use tandem_core::metric::Counter;
 use tandem_http::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::log::Log;
-use crate::world::{World, told};
+use crate::world::{World, read, told};
 
 const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
 
@@ -73,18 +75,21 @@ async fn without_the_token_the_operator_s_endpoints_are_closed() {
 
 #[tokio::test]
 async fn the_story_of_a_call_is_told_to_the_operator_and_to_nobody_else() {
+    let (log, _guard) = Log::start();
     let server = start(false, Config::default());
     let (call, unread) = (told().call_id, CallId::from_uuid(Uuid::nil()));
     let unknown = call.to_string().replace('0', "1");
-    for (call, headers, status, error) in [
-        (call.to_string(), "", 401, "unauthorized"),
-        (unknown, TOKEN, 404, "call_not_found"),
-        (String::from("1001"), TOKEN, 404, "call_not_found"),
-        (unread.to_string(), TOKEN, 503, "unavailable"),
+    for (call, headers, status, error, audited) in [
+        (call.to_string(), "", 401, "unauthorized", "unauthorized"),
+        (unknown, TOKEN, 404, "call_not_found", "not_found"),
+        (String::from("1001"), TOKEN, 404, "call_not_found", "no_id"),
+        (String::from("%FF"), TOKEN, 404, "call_not_found", "no_id"),
+        (unread.to_string(), TOKEN, 503, "unavailable", "unavailable"),
     ] {
         let (seen, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), headers).await;
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((seen, body["error"].as_str()), (status, Some(error)), "{call}");
+        assert!(log.takes(&["audit", "from=127.0.0.1:", &format!("outcome=\"{audited}\"")]), "{call}");
     }
     let (status, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), TOKEN).await;
     assert_eq!((status, serde_json::from_str(&body).ok()), (200, Some(told())), "{body}");
@@ -115,6 +120,31 @@ async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audite
     assert_eq!((status, &response["error"]), (403, &json!("break_disabled")));
     assert!(response["message"].as_str().unwrap().contains("ops.allow_break"), "{response}");
     assert!(log.takes(&["audit", r#"id="edges/sip.0" how="kill" outcome="break_disabled""#]));
+}
+
+#[tokio::test]
+async fn an_attempt_to_break_whose_body_never_comes_is_audited_too() {
+    let (log, _guard) = Log::start();
+    let server = start(true, Config { request_timeout: Duration::from_millis(500), ..Config::default() });
+    let head = "POST /api/v1/ops/break HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    assert_eq!(server.send(&format!("{head}{TOKEN}Content-Length: 9\r\n\r\n")).await.0, 503);
+    assert!(log.takes(&["audit", r#"id="" how="" outcome="timed_out""#]));
+}
+
+#[tokio::test]
+async fn of_a_flood_without_the_token_all_is_counted_and_a_little_is_audited_without_what_it_asked_for() {
+    let (log, _guard) = Log::start();
+    let world = World::start();
+    for _ in 0..100 {
+        let (status, _) = read(world.request(Method::GET, "/api/v1/ops/calls/+493012345678/trace")).await;
+        assert_eq!(status, 401);
+    }
+    let text = log.text();
+    let audited: Vec<_> = text.lines().filter(|line| line.contains("audit")).collect();
+    assert!((5..50).contains(&audited.len()), "{audited:?}");
+    assert!(audited.iter().all(|line| line.contains("/api/v1/ops/calls/{call_id}/trace") && line.contains("hushed=")));
+    assert!(!text.contains("3012345678"), "{text}");
+    assert_eq!(world.metrics.counter(Counter::ApiRefused), 100);
 }
 
 #[tokio::test]

@@ -32,9 +32,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often there is a look for stories that are too old.
 const PRUNE: Duration = Duration::from_secs(60);
 
-/// Between two deletions.
-const PRUNE_PAUSE: Duration = Duration::from_millis(100);
-
 /// How long the last stories may take when the node stops.
 const LAST_STORIES: Duration = Duration::from_secs(3);
 
@@ -52,9 +49,8 @@ impl TraceKeeper {
         let mut prune_at = Instant::now();
         loop {
             self.write_all(LAST_WORDS).await;
-            if prune_at <= Instant::now() {
+            if prune_at <= Instant::now() && !self.prune_some().await {
                 prune_at = Instant::now() + PRUNE;
-                self.prune().await;
             }
             sleep(LOOK).await;
         }
@@ -99,16 +95,12 @@ impl TraceKeeper {
         Ok(self.storage.keep_traces(packed).await?)
     }
 
-    async fn prune(&self) {
+    /// One batch, so that what ended meanwhile is not kept waiting. Whether there may be more.
+    async fn prune_some(&self) -> bool {
         let age = i64::try_from(self.config.retention.as_micros()).unwrap_or(i64::MAX);
         let before = WallTime(self.clock.now().wall.0.saturating_sub(age));
-        loop {
-            match self.storage.prune_traces(before).await {
-                Ok(0) => return,
-                Ok(_) => sleep(PRUNE_PAUSE).await,
-                Err(error) => return warn!(%error, "old stories of calls not deleted"),
-            }
-        }
+        let pruned = self.storage.prune_traces(before).await;
+        pruned.inspect_err(|error| warn!(%error, "old stories of calls not deleted")).is_ok_and(|pruned| pruned > 0)
     }
 }
 
@@ -121,5 +113,61 @@ impl Service for TraceKeeper {
         stop.run_until_cancelled(self.keep()).await;
         let _late = timeout(LAST_STORIES, self.write_all(Duration::ZERO)).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::cause::Cause;
+    use tandem_core::event::{Context, Fact, FactBody, Side};
+    use tandem_core::id::{CorrelationId, LegId, NodeId, Tenant};
+    use tandem_core::party::{Identity, Party, TrunkName};
+    use tandem_core::trace::TracePort;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A call that is over, and why.
+    fn end(tracer: &Tracer, n: u128, cause: Cause) -> CallId {
+        let (call, leg) = (CallId::from_uuid(Uuid::from_u128(n)), LegId::from_uuid(Uuid::from_u128(n)));
+        let context = Context {
+            tenant: Tenant::default_tenant(),
+            correlation_id: CorrelationId::from_uuid(Uuid::from_u128(n)),
+            node: NodeId::from_uuid(Uuid::from_u128(1)),
+        };
+        let identity = Identity::Trunk { trunk: TrunkName("world".into()) };
+        let caller = Party { number: String::from("1001").into(), name: None, identity };
+        let dialled = String::from("1002").into();
+        tracer.begin(call, leg);
+        let bodies = [FactBody::Started { leg_id: leg, caller, dialled }, FactBody::Ended { cause, by: Side::System }];
+        for (number, body) in (1..).zip(bodies) {
+            let context = context.clone();
+            tracer.hear(&Fact { context, call, number, at: WallTime(0), caused_by: None, sdp: None, body });
+        }
+        tracer.end(call);
+        call
+    }
+
+    #[tokio::test]
+    async fn when_the_node_stops_what_waits_is_written_if_it_is_to_be_kept_and_all_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = tandem_storage::Config { data_dir: folder.path().into(), ..tandem_storage::Config::default() };
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
+        let storage = Storage::open(&config, metrics.clone()).await.unwrap();
+        let tracer = Arc::new(Tracer::new(1 << 20, clock.clone(), metrics.clone()));
+        let failed = end(&tracer, 1, Cause::MediaLost);
+        let ordinary = end(&tracer, 2, Cause::Normal);
+        let story = tracer.story(failed);
+        let config = TraceConfig { keep: Keep::Failed, ..TraceConfig::default() };
+        let keeper =
+            TraceKeeper { tracer: tracer.clone(), storage: storage.clone(), config, clock, metrics: metrics.clone() };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        Arc::new(keeper).run(stop).await.unwrap();
+        assert!(story.is_some());
+        assert_eq!(storage.trace(failed).await.unwrap(), story);
+        assert_eq!(storage.trace(ordinary).await.unwrap(), None);
+        assert_eq!((tracer.story(failed), tracer.story(ordinary)), (None, None));
+        assert_eq!((metrics.counter(Counter::TracesKept), metrics.counter(Counter::TracesDropped)), (1, 0));
     }
 }

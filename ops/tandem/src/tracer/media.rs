@@ -29,7 +29,9 @@ impl MediaPort for ReportedMedia {
     }
 
     fn release(&self, leg: LegId) {
-        if let Some(report) = self.media.report(leg).filter(|_| self.tracer.follows(leg)) {
+        if self.tracer.follows(leg)
+            && let Some(report) = self.media.report(leg)
+        {
             self.tracer.note(Subject::Leg(leg), Entry::new(self.clock.now().wall, What::Media { report }));
         }
         self.media.release(leg);

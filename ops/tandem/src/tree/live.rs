@@ -1,5 +1,6 @@
 //! The live tree: asks once a second, and draws whatever comes first, an answer or a key.
 
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 use tandem_actors::tree::PartView;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::Source;
 use super::screen::Screen;
@@ -29,26 +32,48 @@ impl Drop for Restored {
     }
 }
 
-/// Shows the tree until the operator has seen enough.
+/// Shows the tree until the operator has seen enough, or a signal ends it.
 ///
 /// # Errors
 /// The terminal cannot be used.
 pub(super) fn run(runtime: &Runtime, source: Source, first: Vec<PartView>) -> Result<()> {
     let (tell, answers) = sync_channel(1);
     let asking = runtime.spawn(ask(source, tell));
+    let ended = on_signals(runtime)?;
     let restored = Restored;
     let mut terminal = ratatui::try_init().context("this terminal cannot show it; try --json, or a pipe")?;
-    let outcome = turn(&mut terminal, first, &answers);
+    let outcome = turn(&mut terminal, first, &answers, &ended);
     drop(restored);
     asking.abort();
     outcome
 }
 
-fn turn(terminal: &mut DefaultTerminal, first: Vec<PartView>, answers: &Receiver<Answer>) -> Result<()> {
+/// Cancelled by SIGTERM and SIGHUP: by themselves they would leave the terminal as we have it.
+fn on_signals(runtime: &Runtime) -> io::Result<CancellationToken> {
+    let _inside = runtime.enter();
+    let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let ended = CancellationToken::new();
+    let tell = ended.clone();
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+        tell.cancel();
+    });
+    Ok(ended)
+}
+
+fn turn(
+    terminal: &mut DefaultTerminal,
+    first: Vec<PartView>,
+    answers: &Receiver<Answer>,
+    ended: &CancellationToken,
+) -> Result<()> {
     let (start, mut screen) = (Instant::now(), Screen::default());
     screen.take(start.elapsed(), Ok(first));
     let mut is_new = true;
-    loop {
+    while !ended.is_cancelled() {
         if is_new {
             terminal.draw(|frame| screen.draw(frame))?;
         }
@@ -65,6 +90,7 @@ fn turn(terminal: &mut DefaultTerminal, first: Vec<PartView>, answers: &Receiver
             is_new = true;
         }
     }
+    Ok(())
 }
 
 /// Until nobody wants to know any more. An answer for which there is no room is stale before it is drawn.
