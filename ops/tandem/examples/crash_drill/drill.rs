@@ -19,24 +19,25 @@ mod verdict;
 #[path = "victims.rs"]
 mod victims;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use crate::harness::api::Api;
+use crate::harness::ledger::Ledger;
 use crate::harness::node::{Node, Settings, Trunk};
 use crate::harness::ports;
 use crate::harness::scratch::Scratch;
 use crate::harness::webrtc::Peer;
-use driver::{Drive, Order};
-use phones::{Phones, number};
+use driver::{Drive, Order, Standing};
+use phones::{Phones, call_of, number};
 pub use table::Record;
 use trail::{Moment, Stopwatch};
 pub use verdict::Verdict;
 pub use victims::Desk;
-use victims::{Actor, Choice, Victim};
+use victims::{Actor, Choice, HOWS, KINDS, Victim};
 
 /// Breaks every kind of actor of a node that carries live calls, and counts what the calls noticed.
 ///
@@ -64,17 +65,16 @@ pub struct Options {
     /// Chooses the victims.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only these ways: `panic`, `kill`, `hang`. All if none is named.
-    #[arg(long, value_delimiter = ',')]
+    /// Only these ways. All if none is named.
+    #[arg(long, value_delimiter = ',', value_parser = HOWS)]
     pub how: Vec<String>,
-    /// Only these kinds: `call`, `leg`, `track`, `worker`, `service`, `root`, `supervisor`, `group`, `node`. All if none is
-    /// named.
-    #[arg(long, value_delimiter = ',')]
+    /// Only these kinds. All if none is named.
+    #[arg(long, value_delimiter = ',', value_parser = KINDS)]
     pub kind: Vec<String>,
     /// Where to write `crash_drill.md` and `crash_drill.json`. Nowhere if it is not named.
     #[arg(long)]
     pub out: Option<std::path::PathBuf>,
-    /// By how much media gaps may be longer than they should: for slow or loaded machines.
+    /// By how much everything may take longer than it should: for slow or loaded machines.
     #[arg(long, default_value_t = 1.0)]
     pub slack: f64,
 }
@@ -100,13 +100,16 @@ const WORKERS: usize = 4;
 /// Longest wait for what takes a moment on a node that recovers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an actor may take to be back: until a hang is noticed, twice.
+const RECOVERY: Duration = Duration::from_secs(6);
+
 /// Media flows undisturbed so long before the first actor is broken and after the last.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Runs the drill. What it does meanwhile is told on standard error.
 ///
 /// # Panics
-/// When there is no node to drill, or no call can be placed on it before anything is broken.
+/// When there is no node to drill, no call can be placed on it before anything is broken, or its ledger cannot be read.
 pub fn run(options: &Options) -> Verdict {
     let scratch = Scratch::new("crash-drill");
     let far = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), ports::block(2)));
@@ -116,7 +119,8 @@ pub fn run(options: &Options) -> Verdict {
     let drive = Drive::start(watch, Phones::new("1001", "alice", far, node.sip));
     say(watch, &format!("node {} on SIP {} and HTTP {}", node.pid(), node.sip, node.http));
 
-    let mut run = Run { options, watch, drive, desk, placed: 0, kills: Vec::new(), next_renewal: Instant::now() };
+    let (ledger, kills, failures) = (node.ledger(), Vec::new(), Vec::new());
+    let mut run = Run { options, watch, drive, desk, ledger, placed: 0, kills, failures, next_renewal: Instant::now() };
     run.place_peers(&node);
     run.place_calls();
     std::thread::sleep(QUIET);
@@ -124,13 +128,14 @@ pub fn run(options: &Options) -> Verdict {
     run.recover();
     std::thread::sleep(QUIET);
     run.hang_up();
-    let (board, trails) = run.drive.stop();
     say(watch, "reading the ledger");
-    let settled = u64::try_from(board.calls.values().filter(|it| it.up.is_some()).count()).unwrap_or_default();
-    let ledger = node.ledger();
-    wait(PATIENCE, || ledger.count("cdrs") >= settled && run.desk.is_idle());
+    let talked = run.drive.board.lock().calls.values().filter(|it| it.up.is_some()).count() as u64;
+    run.demand("a record of every call", |run| run.ledger.count("cdrs") >= talked);
+    run.demand("an idle node", |run| run.desk.is_idle());
+    let Run { drive, ledger, kills, failures, .. } = run;
+    let (board, trails) = drive.stop();
     let duration = watch.now().since(Moment::default());
-    Verdict::reach(options, &run.kills, &board, &trails, &ledger, duration)
+    Verdict::reach(options, &kills, &board, &trails, &ledger, duration, failures)
 }
 
 fn settings(options: &Options, far: SocketAddr) -> Settings {
@@ -152,8 +157,11 @@ struct Run<'a> {
     watch: Stopwatch,
     drive: Drive,
     desk: Desk,
+    ledger: Ledger,
     placed: u32,
     kills: Vec<Kill>,
+    /// What did not happen in time.
+    failures: Vec<String>,
     next_renewal: Instant,
 }
 
@@ -211,16 +219,19 @@ impl Run<'_> {
         let Options { kills, per_second, seed, kind, how, .. } = self.options;
         let mut choice = Choice::new(kind, how, *seed);
         let pause = Duration::from_secs_f64(1.0 / per_second.max(0.01));
-        let share = (*kills as usize).div_ceil(25);
         let begin = Instant::now();
         let longest = pause * *kills * 4 + PATIENCE;
         let (mut due, mut told) = (begin, begin);
-        while begin.elapsed() < longest {
+        loop {
             let is_enough = self.kills.len() >= *kills as usize;
-            let is_short = |kind: &&str| self.kills.iter().filter(|it| it.victim.kind == *kind).count() < share;
-            let lacking: Vec<_> = choice.kinds().filter(|kind| is_short(kind)).collect();
-            if *kills == 0 || (is_enough && lacking.is_empty()) {
-                break;
+            let lacking = self.lacking(&choice);
+            if is_enough && lacking.is_empty() {
+                return;
+            }
+            if begin.elapsed() > longest || choice.kinds().next().is_none() {
+                let (broken, seconds) = (self.kills.len(), begin.elapsed().as_secs());
+                let what = format!("only {broken} of {kills} broken within {seconds} s, too few of {lacking:?}");
+                return self.failures.push(what);
             }
             if let Some(tree) = self.desk.tree() {
                 self.note_replaced(&tree);
@@ -239,16 +250,21 @@ impl Run<'_> {
         }
     }
 
+    /// The kinds that have not had their share yet.
+    fn lacking(&self, choice: &Choice) -> Vec<&'static str> {
+        let share = (self.options.kills as usize).div_ceil(25);
+        let count = |kind: &str| self.kills.iter().filter(|it| it.victim.kind == kind).count();
+        choice.kinds().filter(|kind| count(kind) < share).collect()
+    }
+
     fn break_one(&mut self, choice: &mut Choice, tree: &[Actor]) {
         let Some(victim) = choice.next(Instant::now(), tree) else { return };
         let (at, calls_up) = (self.watch.now(), self.up());
         match self.desk.break_actor(&victim.actor.id, victim.how) {
-            // The one who answers may be the one who broke: then the tree tells.
-            Some(204) | None => self.kills.push(Kill { victim, at, calls_up, replaced: None }),
-            // It had ended, or had not begun.
-            Some(404) => {}
-            Some(409) => choice.cannot(&victim),
-            Some(status) => panic!("{status} to the order to break {}", victim.actor.id),
+            Some(204) => self.kills.push(Kill { victim, at, calls_up, replaced: None }),
+            Some(409) if (victim.kind, victim.how) == ("worker", "kill") => choice.cannot(&victim),
+            // It had ended or not begun, or nobody could take the order.
+            status => say(self.watch, &format!("{status:?} to the order to {} {}", victim.how, victim.actor.id)),
         }
     }
 
@@ -272,26 +288,52 @@ impl Run<'_> {
             return;
         }
         self.next_renewal = Instant::now() + Duration::from_secs_f64(self.options.renew);
-        let first = self.options.peers;
-        let oldest = (first..self.placed).find(|call| self.drive.standing(*call).is_up());
+        let (first, tender) = (self.options.peers, self.tender());
+        let may = |call: &u32| !tender.contains(call) && self.drive.standing(*call).is_up();
+        let oldest = (first..self.placed).find(may);
         if let Some(call) = oldest {
             self.drive.order(Order::HangUp(call));
             self.place();
         }
     }
 
+    /// The calls that have lost an actor lately: whether it comes back shows only while they live.
+    fn tender(&self) -> HashSet<u32> {
+        let now = self.watch.now();
+        let lately = self.kills.iter().filter(|it| it.replaced.is_none() || now.since(it.at) < RECOVERY);
+        let names: HashSet<&str> = lately.filter_map(|it| it.victim.call.as_deref()).collect();
+        let known = self.ledger.dialled();
+        known.iter().filter(|(_, name)| names.contains(name.as_str())).filter_map(|it| call_of(&it.0)).collect()
+    }
+
     /// Waits until all that was broken is back.
     fn recover(&mut self) {
         let begin = Instant::now();
-        while self.kills.iter().any(|it| it.replaced.is_none()) && begin.elapsed() < Duration::from_secs(6) {
+        while begin.elapsed() < RECOVERY.mul_f64(self.options.slack) {
             if let Some(tree) = self.desk.tree() {
                 self.note_replaced(&tree);
+                let is_there = |name: &String| tree.iter().any(|it| it.id == *name);
+                let may_come = |it: &Kill| it.replaced.is_none() && it.victim.call.as_ref().is_none_or(is_there);
+                if !self.kills.iter().any(may_come) {
+                    break;
+                }
             }
             std::thread::sleep(Duration::from_millis(200));
         }
         self.tell();
         // Whoever is still ringing is let in first.
-        wait(PATIENCE, || self.drive.board.lock().calls.values().all(|it| it.up.is_some() || it.is_settled()));
+        self.demand("an answer to every call", |run| run.all_calls(|it| it.up.is_some() || it.is_settled()));
+    }
+
+    fn all_calls(&self, are: impl Fn(&Standing) -> bool) -> bool {
+        self.drive.board.lock().calls.values().all(are)
+    }
+
+    /// Waits for something that is a failure if it does not happen.
+    fn demand(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) {
+        if !wait(PATIENCE, || is_there(self)) {
+            self.failures.push(format!("{what}: not within {PATIENCE:?}"));
+        }
     }
 
     fn hang_up(&mut self) {
@@ -300,7 +342,7 @@ impl Run<'_> {
             self.drive.order(Order::HangUp(call));
             std::thread::sleep(Duration::from_secs(1) / RATE);
         }
-        wait(PATIENCE, || self.drive.board.lock().calls.values().all(|it| it.is_settled()));
+        self.demand("the end of every call", |run| run.all_calls(Standing::is_settled));
     }
 
     fn tell(&self) {
@@ -325,9 +367,16 @@ fn say(watch: Stopwatch, text: &str) {
     eprintln!("{:7.1} s  {text}", watch.now().since(Moment::default()).as_secs_f64());
 }
 
-fn wait(patience: Duration, is_there: impl Fn() -> bool) {
+/// Whether it happened in time.
+fn wait(patience: Duration, is_there: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + patience;
-    while Instant::now() < deadline && !is_there() {
+    loop {
+        if is_there() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -29,6 +29,9 @@ use crate::harness::webrtc;
 const SLOT: Duration = Duration::from_millis(1);
 const SLOTS: usize = 20;
 
+/// What both sides of a call send in the first moment may have nowhere to go: whoever is up knows it before the other.
+pub const LEAD_IN: Duration = Duration::from_millis(200);
+
 /// How long packets may be on their way after both sides have stopped to send: longer than a hung worker is noticed.
 const STRAGGLERS: Duration = Duration::from_secs(6);
 
@@ -278,7 +281,8 @@ impl Driver {
     }
 
     fn join(&mut self, call: u32, side: Side, wire: Wire, ssrc: u32) {
-        self.ends.push(Some(End { call, side, wire, packet: Numbered::of(ssrc), speaks: true }));
+        let packet = Numbered::marked(ssrc, mark(call, side));
+        self.ends.push(Some(End { call, side, wire, packet, speaks: true }));
         self.trails.entry(call).or_default();
         let at = self.watch.now();
         let mut board = self.board.lock();
@@ -299,7 +303,7 @@ impl Driver {
         let Some(Some(end)) = self.ends.get_mut(place) else { return Ok(()) };
         let Wire::Socket(socket, _) = &mut end.wire else { return Ok(()) };
         let Some(trails) = self.trails.get_mut(&end.call) else { return Ok(()) };
-        let trail = &mut trails[end.side.other().place()];
+        let (trail, mark) = (&mut trails[end.side.other().place()], mark(end.call, end.side.other()));
         let (mut buffer, mut count) = ([0; 2_048], 0);
         loop {
             match socket.recv(&mut buffer) {
@@ -309,7 +313,7 @@ impl Driver {
                         continue;
                     }
                     if let Some(packet) = Packet::read(&buffer[..length]) {
-                        trail.arrive(self.watch.now(), &packet);
+                        trail.arrive(self.watch.now(), &packet, mark);
                         count += 1;
                     }
                 }
@@ -332,7 +336,7 @@ impl Driver {
             let Some(Some(End { call, side, wire: Wire::Peer(ends), .. })) = self.ends.get(*place) else { continue };
             let Some(trails) = self.trails.get_mut(call) else { continue };
             for packet in ends.arrived() {
-                trails[side.other().place()].arrive(self.watch.now(), &packet);
+                trails[side.other().place()].arrive(self.watch.now(), &packet, mark(*call, side.other()));
                 self.board.lock().packets.1 += 1;
             }
         }
@@ -366,7 +370,9 @@ impl Driver {
                 Some(bye) if at.since(bye) > FAREWELL => late.push(*call),
                 Some(_) => {}
                 None => {
-                    let is_complete = self.trails.get(call).is_some_and(|it| it.iter().all(Trail::is_complete));
+                    let since = standing.up.unwrap_or_default().after(LEAD_IN);
+                    let is_complete =
+                        self.trails.get(call).is_some_and(|it| it.iter().all(|trail| trail.is_complete(since)));
                     if waited > STRAGGLERS || (is_complete && waited > 2 * PACKET_TIME) {
                         standing.bye = Some(at);
                         done.push(*call);
@@ -377,4 +383,9 @@ impl Driver {
         done.into_iter().for_each(|call| self.phones.hang_up(now, call));
         late.into_iter().for_each(|call| self.lose(call, String::from("one side is not over")));
     }
+}
+
+/// What the packets of one side of a call carry.
+fn mark(call: u32, side: Side) -> u32 {
+    call * 2 + u32::from(side == Side::Far)
 }

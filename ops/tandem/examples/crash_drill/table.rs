@@ -82,11 +82,22 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(
             f,
-            "CDRs: {} expected, {} found, {} doubled, {} wrong. Packets without a kill before them that were lost: {}; \
-             doubled: {}; out of line with the one before: {}.",
-            cdrs.expected, cdrs.found, cdrs.doubled, cdrs.wrong, self.unexplained.1, self.doubled_packets, self.jumps
+            "CDRs: {} expected, {} found, {} doubled, {} wrong; talk times are off by {} ms in the median, {} ms at most.",
+            cdrs.expected, cdrs.found, cdrs.doubled, cdrs.wrong, cdrs.talk_off_ms[0], cdrs.talk_off_ms[2]
+        )?;
+        writeln!(
+            f,
+            "Packets without a kill before them that were lost: {}; doubled: {}; of another stream: {}; out of line with \
+             the one before: {}, of them without a worker that hung: {}.",
+            self.unexplained.1, self.doubled_packets, self.foreign_packets, self.jumps, self.stray_jumps
+        )?;
+        writeln!(
+            f,
+            "Directions of calls that began late because something was broken while they were set up: {}, at most {} ms.",
+            self.late_streams, self.late_ms
         )?;
         self.lost_calls.iter().try_for_each(|it| writeln!(f, "* lost: {it}"))?;
+        self.silences.iter().try_for_each(|it| writeln!(f, "* {it}"))?;
         self.failures.iter().try_for_each(|it| writeln!(f, "* **failed**: {it}"))
     }
 }

@@ -19,8 +19,10 @@ pub struct Trail {
     arrived: Vec<Moment>,
     /// Packets that came a second time.
     pub doubled: u32,
-    /// Packets whose sequence number, timestamp or SSRC did not go on from the packet before.
-    pub jumps: u32,
+    /// Packets that came and are another stream's.
+    pub foreign: u32,
+    /// When a packet came whose sequence number, timestamp or SSRC did not go on from the packet before.
+    pub jumps: Vec<Moment>,
     shape: Option<(u32, u16, u32)>,
 }
 
@@ -29,7 +31,7 @@ pub struct Trail {
 pub struct Gap {
     /// When the first of them came.
     pub from: Moment,
-    /// When the second came.
+    /// When the second came; if none did, when the last one was sent.
     pub until: Moment,
     /// How much longer than it takes when all goes well; what the driver itself sent late is not in it.
     pub excess: Duration,
@@ -66,11 +68,11 @@ impl Trail {
         u32::try_from(self.sent.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// A packet came.
-    pub fn arrive(&mut self, now: Moment, packet: &Packet) {
+    /// A packet came; those of this trail have that mark.
+    pub fn arrive(&mut self, now: Moment, packet: &Packet, mark: u32) {
         let place = packet.number as usize;
-        if place >= self.sent.len() {
-            // None of ours: left over on a port that somebody else had before.
+        if packet.mark != mark || place >= self.sent.len() {
+            self.foreign += 1;
             return;
         }
         self.arrived.resize(self.sent.len(), Moment::default());
@@ -81,7 +83,7 @@ impl Trail {
             packet.timestamp.wrapping_sub(number.wrapping_mul(160)),
         );
         if self.shape.replace(shape).is_some_and(|before| before != shape) {
-            self.jumps += 1;
+            self.jumps.push(now);
         }
         if self.arrived[place] == Moment::default() {
             self.arrived[place] = now;
@@ -100,34 +102,51 @@ impl Trail {
         self.arrived.iter().filter(|it| **it != Moment::default()).count()
     }
 
-    /// Whether the last one that was sent is there, and all between the first that came and that.
-    pub fn is_complete(&self) -> bool {
-        self.arrived.len() == self.sent.len() && self.first().is_some() && self.lost().next().is_none()
+    /// Whether none came, although some were sent after that moment.
+    pub fn is_silent(&self, since: Moment) -> bool {
+        self.received() == 0 && self.sent.last().is_some_and(|it| *it > since)
     }
 
-    /// When each of those left that did not come, from the first on that came: what is sent before both sides are
-    /// connected has nowhere to go.
-    pub fn lost(&self) -> impl Iterator<Item = Moment> {
-        let first = self.first().unwrap_or(self.sent.len());
-        let came = |place| self.arrived.get(place).is_some_and(|it| *it != Moment::default());
-        self.sent.iter().enumerate().skip(first).filter(move |(place, _)| !came(*place)).map(|(_, at)| *at)
+    /// When the first one left that came.
+    pub fn begin(&self) -> Option<Moment> {
+        (0..self.sent.len()).find(|it| self.came(*it).is_some()).and_then(|it| self.sent.get(it)).copied()
     }
 
-    /// The silences, in order. A packet that was overtaken makes none.
-    pub fn gaps(&self) -> impl Iterator<Item = Gap> {
-        let came = self.arrived.iter().zip(&self.sent).enumerate().filter(|(_, (at, _))| **at != Moment::default());
-        let mut last = None;
-        came.filter_map(move |(place, (at, sent))| {
-            let before = last.replace((place, *at, *sent));
-            let (number, from, left) = before?;
+    /// Whether the last one that was sent is there, and all between that moment and then.
+    pub fn is_complete(&self, since: Moment) -> bool {
+        let last = self.sent.len().checked_sub(1);
+        last.is_some_and(|it| self.came(it).is_some()) && self.lost(since).next().is_none()
+    }
+
+    /// When each of those left that did not come, from that moment on: what is sent before both sides are connected has
+    /// nowhere to go.
+    pub fn lost(&self, since: Moment) -> impl Iterator<Item = Moment> {
+        let first = self.sent.partition_point(|it| *it <= since);
+        let sent = self.sent.iter().enumerate().skip(first);
+        sent.filter(|(place, _)| self.came(*place).is_none()).map(|(_, at)| *at)
+    }
+
+    /// The silences from that moment on, in order. A packet that was overtaken makes none; one before the first that came,
+    /// or after the last, is as long as packets were sent.
+    pub fn gaps(&self, since: Moment) -> impl Iterator<Item = Gap> {
+        let (first, end) = (self.sent.partition_point(|it| *it <= since), self.sent.len());
+        let came = self.sent.iter().enumerate().skip(first).filter_map(move |(place, sent)| {
+            let at = self.came(place).or_else(|| (place + 1 == end).then_some(*sent))?;
+            Some((place, at, *sent))
+        });
+        // As if that had come at once.
+        let before = first.checked_sub(1).and_then(|place| Some((place, *self.sent.get(place)?)));
+        let mut last = before.map(|(place, sent)| (place, sent, sent));
+        came.filter_map(move |(place, at, sent)| {
+            let (number, from, left) = last.replace((place, at, sent))?;
             // Lost packets do not make a silence shorter, a driver that was late does not make it longer.
             let steps = PACKET_TIME * u32::try_from(place - number).unwrap_or(u32::MAX);
             let usual = PACKET_TIME + sent.since(left).saturating_sub(steps);
-            Some(Gap { from, until: *at, excess: at.since(from).saturating_sub(usual) })
+            Some(Gap { from, until: at, excess: at.since(from).saturating_sub(usual) })
         })
     }
 
-    fn first(&self) -> Option<usize> {
-        self.arrived.iter().position(|it| *it != Moment::default())
+    fn came(&self, place: usize) -> Option<Moment> {
+        self.arrived.get(place).copied().filter(|it| *it != Moment::default())
     }
 }

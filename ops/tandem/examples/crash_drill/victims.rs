@@ -12,6 +12,9 @@ use crate::harness::node::Node;
 /// The kinds of the tree.
 pub const KINDS: [&str; 9] = ["call", "leg", "track", "worker", "service", "root", "supervisor", "group", "node"];
 
+/// The ways to break an actor.
+pub const HOWS: [&str; 3] = ["panic", "kill", "hang"];
+
 /// In which ways each is broken in turn. A hang costs its watchdog's patience: it is one of five.
 const WAYS: [&str; 5] = ["panic", "kill", "panic", "kill", "hang"];
 

@@ -20,7 +20,8 @@ const PAUSE: u32 = 15;
 #[test]
 fn a_page_and_a_phone_hear_nothing_of_what_breaks() {
     let (_turn, scratch) = (browser::turn(), Scratch::new("page-survival"));
-    let node = Node::start(&scratch, &Settings::default());
+    let environment = vec![("TANDEM__MEDIA__WORKERS", String::from("2"))];
+    let node = Node::start(&scratch, &Settings { environment, ..Settings::default() });
     let mut bob = Ua::new("1002", "bob", node.sip);
     bob.register();
     let mut chromium = Browser::start(&scratch, "alice", 440);

@@ -36,7 +36,8 @@ fn kept(node: &Node) {
 #[test]
 fn the_story_of_a_call_through_a_broken_actor_and_broken_workers_is_told_on_one_screen() {
     let scratch = Scratch::new("why");
-    let mut node = Node::start(&scratch, &Settings::default());
+    let environment = vec![("TANDEM__MEDIA__WORKERS", String::from("2"))];
+    let mut node = Node::start(&scratch, &Settings { environment, ..Settings::default() });
     let (mut alice, mut bob) = (Ua::new("1001", "alice", node.sip), Ua::new("1002", "bob", node.sip));
     alice.register();
     bob.register();

@@ -2,6 +2,13 @@
 
 use std::collections::HashSet;
 
+/// What a node may keep of a call that is over: its story and its record, until they are pushed out by newer ones.
+const KEPT: u64 = 2_048;
+
+/// By how much the median of resident memory goes up and down without a reason: the allocator takes and gives back pages
+/// by the megabyte, and the database's cache is two for each of its connections.
+const NOISE: u64 = 8 << 20;
+
 /// What a process holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Holdings {
@@ -31,4 +38,21 @@ impl Holdings {
         let descriptors = links.filter(|link| !datagrams.contains(link.to_string_lossy().as_ref())).count();
         Self { descriptors, threads: number("Threads:"), resident_kib: number("VmRSS:") }
     }
+}
+
+/// That resident memory, in KiB second by second under a steady load, grew in its second half by no more than a node may
+/// keep of as many calls: the median of that half's last quarter against that of its first.
+pub fn assert_steady(resident_kib: &[u64], calls_per_second: u32) {
+    println!("resident KiB: {resident_kib:?}");
+    let half = &resident_kib[resident_kib.len() / 2..];
+    let quarter = half.len() / 4;
+    let median = |part: &[u64]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part[part.len() / 2]
+    };
+    let (earlier, later) = (median(&half[..quarter]), median(&half[half.len() - quarter..]));
+    let calls = (half.len() - quarter) as u64 * u64::from(calls_per_second);
+    let grown = later.saturating_sub(earlier) * 1_024;
+    assert!(grown < KEPT * calls + NOISE, "{grown} bytes more after {calls} calls");
 }

@@ -39,7 +39,14 @@ impl Ledger {
     /// How many rows a query counts.
     pub fn count(&self, from: &str) -> u64 {
         let rows = self.query(&format!("SELECT count(*) AS n FROM {from}"));
-        rows.first().and_then(|row| row["n"].as_u64()).unwrap_or_default()
+        rows.first().map_or(0, |row| row["n"].as_u64().unwrap())
+    }
+
+    /// What was dialled for each call, over or not, and the call.
+    pub fn dialled(&self) -> Vec<(String, String)> {
+        let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
+        let rows = self.query("SELECT dialled, id FROM calls");
+        rows.iter().map(|row| (text(row, "dialled"), text(row, "id"))).collect()
     }
 
     /// Every event of a call, in order.
@@ -49,12 +56,14 @@ impl Ledger {
         rows.into_iter().filter_map(body).map(Event).collect()
     }
 
-    /// No rows while the node has not made its database yet, or keeps it busy.
+    /// A node that is ready has its database, and never keeps it busy for long: whatever fails here is a failure.
     fn query(&self, sql: &str) -> Vec<Value> {
         let mut command = Command::new("sqlite3");
-        let output =
-            command.args(["-readonly", "-json", "-cmd", ".timeout 5000"]).arg(&self.0).arg(sql).output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        command.args(["-readonly", "-json", "-cmd", ".timeout 20000"]).arg(&self.0).arg(sql);
+        let output = command.output().expect("sqlite3");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        // It says nothing of no rows.
+        if output.stdout.is_empty() { Vec::new() } else { serde_json::from_slice(&output.stdout).unwrap() }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Report {
 pub struct Packet {
     /// The sender's own number, from the payload.
     pub number: u32,
+    /// Whose it is, from the payload.
+    pub mark: u32,
     /// From the header, as the others.
     pub sequence: u16,
     /// In samples.
@@ -199,9 +201,15 @@ fn receive_until(
 impl Numbered {
     /// Of one stream.
     pub fn of(ssrc: u32) -> Self {
+        Self::marked(ssrc, u32::MAX)
+    }
+
+    /// Of one stream, whose packets say so in their payload.
+    pub fn marked(ssrc: u32, mark: u32) -> Self {
         let mut packet = [0xff; 12 + 160];
         packet[..2].copy_from_slice(&[0x80, 0]);
         packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        packet[16..20].copy_from_slice(&mark.to_be_bytes());
         Self(packet)
     }
 
@@ -219,7 +227,7 @@ impl Packet {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let sequence = u16::try_from(word(0)? & 0xffff).ok()?;
-        Some(Self { number: word(12)?, sequence, timestamp: word(4)?, ssrc: word(8)? })
+        Some(Self { number: word(12)?, mark: word(16)?, sequence, timestamp: word(4)?, ssrc: word(8)? })
     }
 }
 

@@ -89,9 +89,9 @@ impl Sipp {
         self.process.is_running()
     }
 
-    /// Messages that it sent more than once.
-    pub fn sent_again(&self) -> u64 {
-        self.counted("Retransmissions(C)")
+    /// In how many seconds it sent a message once more.
+    pub fn uneasy_seconds(&self) -> usize {
+        self.column("Retransmissions(P)").iter().filter(|it| **it > 0).count()
     }
 
     /// Unplugs it.
@@ -116,13 +116,16 @@ impl Sipp {
     }
 
     fn counted(&self, name: &str) -> u64 {
+        self.column(name).last().copied().unwrap_or_else(|| panic!("no {name} in {}", self.folder.display()))
+    }
+
+    /// What it counted, second by second.
+    fn column(&self, name: &str) -> Vec<u64> {
         let text = self.file("_.csv");
-        let rows: Vec<Vec<&str>> = text.lines().map(|it| it.split(';').collect()).collect();
-        let cell = || {
-            let column = rows.first()?.iter().position(|it| *it == name)?;
-            rows.last()?.get(column)?.parse().ok()
-        };
-        cell().unwrap_or_else(|| panic!("no {name} in {}", self.folder.display()))
+        let mut rows = text.lines().map(|it| it.split(';'));
+        let place = rows.next().and_then(|mut it| it.position(|it| it == name));
+        let place = place.unwrap_or_else(|| panic!("no {name} in {}", self.folder.display()));
+        rows.filter_map(|mut it| it.nth(place)?.parse().ok()).collect()
     }
 
     /// SIPp names its files `<scenario>_<pid>_<what>`.
