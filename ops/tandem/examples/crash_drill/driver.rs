@@ -189,6 +189,10 @@ impl Driver {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            // Before anything is read: a call that was to be expected may be here already.
+            if self.obey(Instant::now())? {
+                return Ok(self.trails);
+            }
             for event in &events {
                 match event.token() {
                     Token(0) => self.phones.receive(Instant::now(), Side::Near),
@@ -211,9 +215,6 @@ impl Driver {
                 self.wait_for_stragglers(now);
             }
             self.heed_signs()?;
-            if self.obey(now)? {
-                return Ok(self.trails);
-            }
         }
     }
 
