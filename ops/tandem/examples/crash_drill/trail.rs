@@ -107,9 +107,9 @@ impl Trail {
         self.received() == 0 && self.sent.last().is_some_and(|it| *it > since)
     }
 
-    /// When the first one left that came.
-    pub fn begin(&self) -> Option<Moment> {
-        (0..self.sent.len()).find(|it| self.came(*it).is_some()).and_then(|it| self.sent.get(it)).copied()
+    /// When the first one left that came, and when it came: some wait in a socket that nobody reads yet.
+    pub fn begin(&self) -> Option<(Moment, Moment)> {
+        self.sent.iter().enumerate().find_map(|(place, left)| Some((*left, self.came(place)?)))
     }
 
     /// Whether the last one that was sent is there, and all between that moment and then.

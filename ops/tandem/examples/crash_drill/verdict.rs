@@ -170,13 +170,13 @@ impl Verdict {
             let since = up.after(LEAD_IN.mul_f64(slack));
             for trail in pair {
                 silent_streams += u64::from(trail.is_silent(since));
-                let mut since = since;
-                if let Some(begin) = trail.begin().filter(|it| *it > since && court.delays(up, *it)) {
+                let (mut since, mut flows) = (since, since);
+                if let Some((left, came)) = trail.begin().filter(|(_, came)| *came > since && court.delays(up, *came)) {
                     late_streams += 1;
-                    late = late.max(begin.since(up));
-                    since = begin;
+                    late = late.max(came.since(up));
+                    (since, flows) = (left.max(since), came);
                 }
-                trail.gaps(since).for_each(|gap| court.hear(*call, &gap));
+                trail.gaps(flows).for_each(|gap| court.hear(*call, &gap));
                 // What a call lost after its end was its end's fault.
                 let end = standing.lost.as_ref().map(|it| it.0);
                 let counts = |at: &Moment| end.is_none_or(|end| at.after(BEFORE) < end);
