@@ -15,6 +15,8 @@ export const CAUSES = [
   'incompatible',
   'congestion',
   'overload',
+  'rate_limited',
+  'throttled',
   'shutdown',
   'media_lost',
   'signalling_lost',

@@ -90,6 +90,8 @@ export const en: Messages = {
     incompatible: both('The two devices have no way of speaking in common.'),
     congestion: both('The network on the way is overloaded. Try again soon.'),
     overload: both('Too many calls right now. Try again soon.'),
+    rate_limited: both('Too many calls in a short time. Wait a second and try again.'),
+    throttled: both('Too many calls right now. Try again in a second.'),
     shutdown: both('The server is being stopped.'),
     media_lost: both('The audio broke off, so the call was ended.'),
     signalling_lost: both('The connection to the other side was lost.'),
