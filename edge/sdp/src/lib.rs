@@ -48,6 +48,9 @@ pub enum SdpError {
     /// More than [`MAX_SECTIONS`].
     #[error("too many media sections")]
     TooManySections,
+    /// An `m=` with control characters.
+    #[error("media section with control characters in its m= line")]
+    BadSection,
     /// No section is for audio.
     #[error("no audio section")]
     NoAudio,

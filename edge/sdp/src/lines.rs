@@ -31,7 +31,8 @@ pub(crate) struct Line {
 }
 
 impl Sections {
-    /// Cuts a text. Lines that are none, and those with control characters, are set aside.
+    /// Cuts a text. Lines that are none, and those with control characters, are set aside; but not an `m=`: what
+    /// follows it would fall to the section before, and an answer would lack a section (RFC 3264, 6).
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, SdpError> {
         if bytes.len() > MAX_TEXT {
             return Err(SdpError::TooLong(bytes.len()));
@@ -42,8 +43,12 @@ impl Sections {
             return Err(SdpError::NotSdp);
         }
         let mut read = Self { text: text.clone(), common: Vec::new(), sections: Vec::new() };
-        for line in lines.filter_map(|line| Line::read(&text, line)) {
-            read.sort_in(line)?;
+        for line in lines {
+            match Line::read(&text, line) {
+                Some(line) => read.sort_in(line)?,
+                None if line.starts_with("m=") => return Err(SdpError::BadSection),
+                None => {}
+            }
         }
         Ok(read)
     }

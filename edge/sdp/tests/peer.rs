@@ -207,6 +207,7 @@ fn what_cannot_be_used_says_why() {
         ("{\"type\":\"answer\"}".into(), SdpError::NotSdp),
         ("v".repeat(MAX_TEXT), SdpError::TooLong(MAX_TEXT + 2)),
         ("m=audio 9 x 0\n".repeat(33).replacen('m', "v=0\nm", 1), SdpError::TooManySections),
+        (format!("{CHROMIUM}m=vi\0deo 0 RTP/AVP 96\n"), SdpError::BadSection),
         (head.to_owned(), SdpError::SectionCount(0)),
         (format!("{CHROMIUM}m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:1\n"), SdpError::SectionCount(2)),
         (changed("m=audio", "m=video"), SdpError::NoAudio),

@@ -140,6 +140,7 @@ fn what_cannot_be_used_says_why() {
         (sdp("m=audio 4000 RTP/AVP 0\nc=IN IP4 phone.example.net\n"), SdpError::NamedAddress),
         (sdp("m=audio 4000 RTP/SAVP 0\nm=audio 0 RTP/AVP 0\n"), SdpError::NotAcceptable),
         (sdp(&many), SdpError::TooManySections),
+        (sdp("m=audio 4000 RTP/AVP 0\nm=vi\0deo 0 RTP/AVP 96\na=sendonly\n"), SdpError::BadSection),
         ("v".repeat(MAX_TEXT + 1), SdpError::TooLong(MAX_TEXT + 1)),
     ] {
         assert_eq!(parse_offer(text.as_bytes()).unwrap_err(), why, "{text}");
