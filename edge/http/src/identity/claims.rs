@@ -42,6 +42,8 @@ pub struct Claims {
 pub enum Role {
     /// Call, and see his own calls.
     User,
+    /// See and change what belongs to his tenant.
+    Admin,
 }
 
 /// The payload. Its text is a contract: other services read it.

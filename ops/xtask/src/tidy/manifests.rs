@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::{File, Tree};
 
 /// Our packages and those of ours that they may depend on (ARCHITECTURE.md, code map).
-const DIRECTION: [(&str, &[&str]); 13] = [
+const DIRECTION: [(&str, &[&str]); 14] = [
     ("tandem-core", &[]),
     ("tandem-engine", &["tandem-core"]),
     ("tandem-media", &["tandem-core", "tandem-engine"]),
@@ -17,6 +17,7 @@ const DIRECTION: [(&str, &[&str]); 13] = [
     ("tandem", &EVERYTHING),
     ("tandem-benches", &EVERYTHING),
     ("tandem-fuzz", &EVERYTHING),
+    ("tandem-testbed", &[]),
     ("xtask", &[]),
 ];
 
