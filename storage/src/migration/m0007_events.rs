@@ -90,6 +90,7 @@ fn shards() -> TableCreateStatement {
     Table::create()
         .table("outbox_shards")
         .col(small_integer("shard").primary_key())
+        .col(timestamp_with_time_zone_null("tried_at"))
         .col(timestamp_with_time_zone_null("published_at"))
         .col(timestamp_with_time_zone_null("failed_at"))
         .col(text_null("error"))
