@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue, DatabaseConnection, DbErr, Iterable as _, TransactionTrait, TryInsertResult};
+use sea_orm::{DatabaseConnection, DbErr, Iterable as _, TransactionTrait};
 use tandem_core::event::{Fact, FactBody};
 use tandem_core::id::{CallId, NodeId};
 
 use crate::database::is_refusal;
-use crate::entity::{call, cdr, leg, outbox};
+use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
+use crate::outbox::NewEvent;
 use crate::projection::{self, Projection};
-use crate::time::now;
-use crate::{bindings, record};
+use crate::{bindings, outbox, record};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -74,13 +74,10 @@ pub(crate) async fn store(
         let records = cdr::Entity::insert_many(records.to_vec()).on_conflict_do_nothing();
         records.exec_without_returning(&transaction).await?;
     }
-    let new_facts = outbox::Entity::insert_many(events)
-        .on_conflict_do_nothing_on([outbox::Column::Aggregate, outbox::Column::Seq])
-        .exec_without_returning(&transaction)
-        .await?;
+    let new_facts = outbox::append(&transaction, events).await?;
     bindings::store(&transaction, node, &changes).await?;
     transaction.commit().await?;
-    Ok(Stored { calls, new_facts: if let TryInsertResult::Inserted(rows) = new_facts { rows } else { 0 } })
+    Ok(Stored { calls, new_facts })
 }
 
 /// How many rows of a table fit into one statement: SQLite takes 32,766 values, PostgreSQL twice as many.
@@ -131,27 +128,15 @@ fn project(mut calls: Known, facts: &[&Fact]) -> Known {
     calls
 }
 
-/// A fact on its way out. What is kept to be folded again needs no session description: the call's row has it.
-fn event(fact: &Fact) -> Result<outbox::ActiveModel, serde_json::Error> {
-    let lean;
-    let kept = match fact.sdp {
-        Some(_) => {
-            lean = Fact { sdp: None, ..fact.clone() };
-            &lean
-        }
-        None => fact,
-    };
-    Ok(outbox::ActiveModel {
-        id: ActiveValue::NotSet,
-        tenant: ActiveValue::Set(fact.context.tenant.to_string()),
-        aggregate: ActiveValue::Set(fact.call.to_string()),
-        seq: ActiveValue::Set(projection::number(fact)),
-        correlation_id: ActiveValue::Set(fact.context.correlation_id.to_string()),
-        event_type: ActiveValue::Set(fact.body.event_type().to_owned()),
-        subject: ActiveValue::Set(fact.subject()),
-        payload: ActiveValue::Set(serde_json::to_string(&fact.cloud_event())?),
-        fact: ActiveValue::Set(serde_json::to_string(kept)?),
-        created_at: ActiveValue::Set(now().date_time()),
-        published_at: ActiveValue::Set(None),
+/// What is kept and published of a fact. Its session description is not: the call's row has it.
+fn event(fact: &Fact) -> Result<NewEvent, serde_json::Error> {
+    Ok(NewEvent {
+        tenant: fact.context.tenant.to_string(),
+        aggregate: fact.call.to_string(),
+        seq: projection::number(fact),
+        correlation_id: Some(fact.context.correlation_id.to_string()),
+        event_type: fact.body.event_type().to_owned(),
+        subject: fact.subject(),
+        payload: serde_json::to_string(&fact.cloud_event())?,
     })
 }

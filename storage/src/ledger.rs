@@ -11,6 +11,7 @@
 //! * An entry leaves the journal when the database has it, or else `journal/poisoned` has.
 //! * No entry that the database refuses keeps another one from it.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,8 +50,8 @@ pub struct Ledger {
     writer: Mutex<Writer>,
     /// There may be something to publish.
     pub(crate) stored: Notify,
-    /// Id of the last outbox row that was published. Locked by whoever publishes.
-    pub(crate) published: Mutex<i64>,
+    /// Rows that were published and are still in the outbox. Locked by whoever publishes.
+    pub(crate) published: Mutex<HashSet<i64>>,
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ mod sqlite {
     mod faults;
     mod history;
     mod identity;
+    mod outbox;
     mod poison;
     mod recovery;
     mod rows;
@@ -29,6 +30,7 @@ mod postgres {
     mod history;
     mod identity;
     mod outage;
+    mod outbox;
     mod poison;
     mod recovery;
     mod rows;
