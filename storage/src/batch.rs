@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr, Iterable as _, TransactionTrait};
 use tandem_core::event::{Fact, FactBody};
-use tandem_core::id::CallId;
+use tandem_core::id::{CallId, NodeId};
 
+use crate::database::is_refusal;
 use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
 use crate::outbox::NewEvent;
@@ -34,8 +35,23 @@ pub(crate) enum BatchError {
     Json(#[from] serde_json::Error),
 }
 
-/// Stores all of some entries, or none. May be repeated.
-pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Entry]) -> Result<Stored, BatchError> {
+impl BatchError {
+    /// Whether it would be the same again, for what is in the entries.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => is_refusal(error),
+            Self::Json(_) => true,
+        }
+    }
+}
+
+/// Stores all of some entries of a node, or none. May be repeated.
+pub(crate) async fn store(
+    db: &DatabaseConnection,
+    known: &Known,
+    node: NodeId,
+    entries: &[Entry],
+) -> Result<Stored, BatchError> {
     let (mut facts, mut changes) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry {
@@ -53,11 +69,20 @@ pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Ent
 
     let transaction = db.begin().await?;
     projection::upsert(&transaction, calls.values()).await?;
-    cdr::Entity::insert_many(records).on_conflict_do_nothing().exec_without_returning(&transaction).await?;
+    // A record has many columns; a batch of nothing but records has more values than a statement takes.
+    for records in records.chunks(most_rows::<cdr::Entity>()) {
+        let records = cdr::Entity::insert_many(records.to_vec()).on_conflict_do_nothing();
+        records.exec_without_returning(&transaction).await?;
+    }
     let new_facts = outbox::append(&transaction, events).await?;
-    bindings::store(&transaction, &changes).await?;
+    bindings::store(&transaction, node, &changes).await?;
     transaction.commit().await?;
     Ok(Stored { calls, new_facts })
+}
+
+/// How many rows of a table fit into one statement: SQLite takes 32,766 values, PostgreSQL twice as many.
+fn most_rows<E: EntityTrait>() -> usize {
+    32_766 / E::Column::iter().count().max(1)
 }
 
 /// The touched calls as they were before: from memory, else from the database.

@@ -11,7 +11,7 @@
 //! * A fact is in the journal when `commit` returns, and leaves it only after its transaction was committed.
 //! * Whatever is done twice (a commit, a replay, a recovery) leaves the same rows as once.
 //! * No password and no refresh token is kept, only hashes of them.
-//! * Exactly one connection writes. Entities do not leave this crate.
+//! * On SQLite exactly one connection writes. Entities do not leave this crate.
 
 mod accounts;
 mod batch;
@@ -43,7 +43,7 @@ pub use accounts::{AccountError, AccountsVersion, NewUser, User};
 pub use bus::{Bus, PublishedEvent};
 pub use calls::RecentCall;
 pub use config::{Config, OutOfRange};
-pub use database::{OpenError, QueryError, Storage};
+pub use database::{DatabaseUrl, Engine, OpenError, QueryError, Storage};
 pub use entity::call::CallStatus;
 pub use history::{LARGEST_PAGE, UserCall, UserCalls};
 pub use journal::JournalError;

@@ -3,7 +3,7 @@
 use sea_orm_migration::MigratorTrait;
 use tandem_storage::Migrations;
 
-use crate::support::{Home, call_id, node, talked};
+use super::support::{Home, call_id, node, talked};
 
 /// Steps of the schema up to the outbox of old.
 const BEFORE_EVENTS: u32 = 6;

@@ -9,7 +9,7 @@ use tandem_core::event::Side;
 use tandem_core::id::NodeId;
 use tandem_core::time::WallTime;
 
-use crate::support::{Home, at, call_id, node, talked, uuid};
+use super::support::{Home, at, call_id, node, talked, uuid};
 
 #[tokio::test]
 async fn what_only_the_journal_had_is_stored_by_the_next_process() {
