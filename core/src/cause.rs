@@ -147,6 +147,37 @@ impl Cause {
         })
     }
 
+    /// Whether something did not work that should have: of us, of the network, or between the two. Not what people decide
+    /// (hang up, decline, do not answer), what a plan says (no such number, not allowed, nobody there), and not what was
+    /// refused at the door so that the rest works.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Loop
+            | Self::Incompatible
+            | Self::Congestion
+            | Self::MediaLost
+            | Self::SignallingLost
+            | Self::NodeLost
+            | Self::SystemFailure => true,
+            Self::Normal
+            | Self::Cancelled
+            | Self::AnsweredElsewhere
+            | Self::NoAnswer
+            | Self::Busy
+            | Self::Declined
+            | Self::UnknownNumber
+            | Self::InvalidNumber
+            | Self::Unreachable
+            | Self::Forbidden
+            | Self::Overload
+            | Self::RateLimited
+            | Self::Throttled
+            | Self::Shutdown => false,
+        }
+    }
+
     /// The cause value of ITU-T Q.850, for Reason headers (RFC 3326) and CDRs. 1..=127.
     #[must_use]
     pub const fn q850(self) -> u8 {

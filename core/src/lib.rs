@@ -30,6 +30,7 @@ pub mod restart;
 pub mod routing;
 pub mod time;
 pub mod trace;
+pub mod trace_context;
 pub mod track;
 
 #[cfg(test)]

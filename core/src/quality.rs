@@ -27,6 +27,15 @@ pub struct MediaReport {
     pub rebuilds: u32,
 }
 
+impl MediaReport {
+    /// Of what its far end sent, what did not come, in permille (0..=1000).
+    #[must_use]
+    pub fn lost_permille(&self) -> u16 {
+        let sent = self.received.saturating_add(self.lost).max(1);
+        u16::try_from(self.lost.saturating_mul(1_000) / sent).unwrap_or(1_000)
+    }
+}
+
 /// The basic quality of a connection without delay, loss and coding: `R` of ITU-T G.107 with all its other inputs at
 /// their defaults.
 const BEST: f64 = 93.2;

@@ -145,7 +145,7 @@ fn said(entry: &Entry, place: Option<usize>, legs: &[LegId]) -> Option<(Column, 
         }
         What::Rebuilt { worker } => broken(format!("{who}: its media goes on in a new thread of worker {worker}")),
         What::Broke => broken(format!("{who}: a message broke its signalling, it ends")),
-        What::Media { .. } => None,
+        What::Media { .. } | What::Settled { .. } => None,
     }
 }
 
@@ -255,7 +255,7 @@ fn failures(story: &Story) -> String {
             What::Restarted { is_given_up: true, .. } => given_up += 1,
             What::Rebuilt { worker } => workers.push(*worker),
             What::Broke => broke += 1,
-            What::Message { .. } | What::Fact { .. } | What::Media { .. } => {}
+            What::Message { .. } | What::Fact { .. } | What::Media { .. } | What::Settled { .. } => {}
         }
     }
     let rebuilt = workers.len();
