@@ -104,7 +104,8 @@ impl CdrFold {
         let open = |leg: &&CdrLeg| leg.ended_at.is_none() && !self.closed;
         let open: Vec<LegId> = self.legs.iter().filter(open).map(|leg| leg.leg_id).collect();
         for leg_id in open {
-            let over = FactBody::LegEnded { leg_id, cause: Cause::NodeLost, sip_status: None, rang_at: None, media: None };
+            let over =
+                FactBody::LegEnded { leg_id, cause: Cause::NodeLost, sip_status: None, rang_at: None, media: None };
             let over = self.fact(at, over, node);
             self.apply(&over);
             owed.push(over);

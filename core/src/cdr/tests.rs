@@ -85,8 +85,21 @@ fn facts_of_an_older_node_are_read_and_completed() {
         let mut text = serde_json::to_value(fact).unwrap();
         let body = &mut text["body"];
         let new = [
-            "direction", "caller_e164", "dialled_e164", "callee_e164", "route", "answered", "setup_ms", "ring_ms",
-            "billable_seconds", "q850", "sip_status", "recording_ids", "transfer", "rang_at", "media",
+            "direction",
+            "caller_e164",
+            "dialled_e164",
+            "callee_e164",
+            "route",
+            "answered",
+            "setup_ms",
+            "ring_ms",
+            "billable_seconds",
+            "q850",
+            "sip_status",
+            "recording_ids",
+            "transfer",
+            "rang_at",
+            "media",
         ];
         let is_record = matches!(fact.body, FactBody::CdrClosed(_));
         for name in new.iter().filter(|name| is_record || **name != "sip_status") {
