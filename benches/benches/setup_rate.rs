@@ -355,7 +355,7 @@ impl PlanPort for OneWay {
                 name: None,
                 identity: Identity::Trunk { trunk: TrunkName("world".into()) },
             },
-            address: Address::Trunk { address: CALLEE, number: number() },
+            address: Address::Trunk { address: CALLEE, number: number(), prefix: None },
         }])
     }
 }

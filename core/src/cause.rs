@@ -1,9 +1,10 @@
 //! Why a leg or a call ended, and what each protocol calls it. Every mapping is here, exhaustive, without a wildcard.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a leg or a call ended.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A party hung up a talking call.

@@ -2,10 +2,12 @@
 //!
 //! They are minted where randomness is (edges, the composition root); core only carries them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
@@ -70,6 +72,16 @@ macro_rules! id {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
                 text.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": concat!("^", $prefix, "_[0-9a-f]{32}$") })
             }
         }
     };
@@ -187,6 +199,26 @@ impl<'de> Deserialize<'de> for CorrelationId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Tenant {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Tenant")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{1,32}$" })
+    }
+}
+
+impl JsonSchema for CorrelationId {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("CorrelationId")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
     }
 }
 

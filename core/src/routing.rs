@@ -43,6 +43,15 @@ pub struct Trunk {
     pub prefixes: Vec<String>,
 }
 
+impl Trunk {
+    /// The longest of its prefixes that the number begins with.
+    #[must_use]
+    pub fn prefix_of(&self, number: &str) -> Option<&str> {
+        let matching = self.prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str()));
+        matching.max_by_key(|prefix| prefix.len()).map(String::as_str)
+    }
+}
+
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Route<'a> {
@@ -84,9 +93,7 @@ impl Plan {
     }
 
     fn trunk_for(&self, number: &str) -> Option<&Trunk> {
-        let longest = |trunk: &Trunk| {
-            trunk.prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str())).map(String::len).max()
-        };
+        let longest = |trunk: &Trunk| trunk.prefix_of(number).map(str::len);
         // Reversed, so that of equals the first in the configuration wins: max_by_key takes the last.
         let matching = self.trunks.iter().rev().filter_map(|trunk| Some((longest(trunk)?, trunk)));
         matching.max_by_key(|(length, _)| *length).map(|(_, trunk)| trunk)

@@ -7,6 +7,7 @@ mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
 mod m0007_events;
+mod m0008_cdrs;
 mod m0012_archive;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
             Box::new(m0007_events::Migration),
+            Box::new(m0008_cdrs::Migration),
             Box::new(m0012_archive::Migration),
         ]
     }

@@ -124,7 +124,8 @@ impl PlanPort for Recorder {
 impl Recorder {
     fn target(&self) -> Target {
         let leg = LegId::from_uuid(Uuid::from_u64_pair(2, self.minted.fetch_add(1, Relaxed)));
-        let address = Address::Trunk { address: "127.0.0.1:5070".parse().unwrap(), number: CALLEE.to_owned().into() };
+        let (address, number) = ("127.0.0.1:5070".parse().unwrap(), CALLEE.to_owned().into());
+        let address = Address::Trunk { address, number, prefix: None };
         Target { leg, party: party(CALLEE), address }
     }
 

@@ -153,10 +153,10 @@ fn fact_in_words(fact: &Fact, legs: &[LegId]) -> Option<String> {
     let who = |leg: &LegId| legs.iter().position(|it| it == leg).map_or_else(|| String::from("a leg"), name);
     Some(match &fact.body {
         FactBody::Started { .. } => String::from("the call begins"),
-        FactBody::Dialled { leg_id, callee } => format!("{} is called: {}", who(leg_id), party(callee)),
+        FactBody::Dialled { leg_id, callee, .. } => format!("{} is called: {}", who(leg_id), party(callee)),
         FactBody::Ringing { leg_id } => format!("{} rings", who(leg_id)),
         FactBody::Answered { leg_id } => format!("{} answered, billing begins", who(leg_id)),
-        FactBody::LegEnded { leg_id, cause, sip_status } => {
+        FactBody::LegEnded { leg_id, cause, sip_status, .. } => {
             let status = sip_status.map(|status| format!(" ({status})")).unwrap_or_default();
             format!("{} is over: {}{status}", who(leg_id), cause.name())
         }

@@ -15,9 +15,11 @@ use serde::Serialize;
 use tandem_core::admission::Damper;
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::body::LARGEST;
+use crate::cdrs::{EXPORTS, Records};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
@@ -27,7 +29,7 @@ use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
+use crate::{auth, bearer, calls, cdrs, events, ice, openapi, ops, page};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -46,6 +48,8 @@ pub struct Api {
     pub sign_ins: Arc<SignIns>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
+    /// Billing records.
+    pub records: Arc<dyn Records>,
     /// Why calls went as they did.
     pub traces: Arc<dyn Traces>,
     /// Of those who sign in here.
@@ -67,6 +71,8 @@ pub(crate) struct Inside {
     pub(crate) refusals: Mutex<Damper>,
     /// Those of them that wanted the operator's: in the audit, which the others are not to hush.
     pub(crate) audited_refusals: Mutex<Damper>,
+    /// One for each export of billing records that may run.
+    pub(crate) exports: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Shared {
@@ -81,7 +87,8 @@ impl std::ops::Deref for Shared {
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
     let (refusals, audited_refusals) = Default::default();
-    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, audited_refusals }));
+    let exports = Arc::new(Semaphore::new(EXPORTS));
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, audited_refusals, exports }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -94,6 +101,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .route("/api/v1/events", get(events::events))
         .nest("/api/v1", behind(Door::Api, &shared, auth::known_routes().merge(ice::routes())))
         .nest("/api/v1/calls", behind(Door::Api, &shared, calls::routes()))
+        .nest("/api/v1/cdrs", behind(Door::Api, &shared, cdrs::routes()))
         .nest("/api/calls", behind(Door::Calls, &shared, calls::routes()))
         .fallback(page::page)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })

@@ -6,7 +6,8 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
-//!  /api/v1/ops/{calls,tree,break}         the operator's token; `break` only where it was switched on
+//!  /api/v1/cdrs                           an access token
+//!  /api/v1/ops/{calls,cdrs,tree,break}    the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ mod auth;
 mod bearer;
 mod body;
 mod calls;
+mod cdrs;
 mod clients;
 pub mod config;
 mod events;
@@ -41,8 +43,10 @@ mod trace;
 mod user_call;
 
 pub use api::{Api, router};
+pub use cdrs::{Records, RecordsUnavailable};
 pub use clients::Clients;
 pub use history::{History, HistoryUnavailable, Page};
+pub use openapi::openapi;
 pub use operator::{BreakRefused, NotReady, Operator};
 pub use server::serve;
 pub use sign_in::SignIns;

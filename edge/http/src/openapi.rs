@@ -8,6 +8,9 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::{Json, Router};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+use tandem_core::cdr::Cdr;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
@@ -15,7 +18,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{auth, calls, events, ice};
+use crate::{auth, calls, cdrs, events, ice};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -45,6 +48,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         calls::answer,
         calls::reject,
         calls::candidates,
+        cdrs::list,
+        cdrs::find,
+        cdrs::export,
         ice::ice_servers,
         events::events
     ),
@@ -90,10 +96,31 @@ fn refuse_with_403(operation: &mut Operation) {
     }
 }
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(Described::openapi);
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.extend(of_core());
+    }
+    document
+});
+
+/// Schemas of what core has and the API shows as it is: one source for events and answers.
+fn of_core() -> Map<String, Value> {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    let mut schemas = settings.into_generator();
+    schemas.subschema_for::<Cdr>();
+    schemas.take_definitions(true)
+}
+
+/// The API as OpenAPI 3.1 describes it.
+#[must_use]
+pub fn openapi() -> &'static Value {
+    &DOCUMENT
+}
 
 /// The document.
-pub(crate) async fn document() -> Json<&'static Document> {
+pub(crate) async fn document() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
@@ -115,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_of_its_own_and_both_places_have_the_same() {
-        let mut ids: Vec<_> = DOCUMENT
+        let mut ids: Vec<_> = Described::openapi()
             .paths
             .paths
             .values()
@@ -126,6 +153,6 @@ mod tests {
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (21, 21));
+        assert_eq!((ids.len(), all), (24, 24));
     }
 }

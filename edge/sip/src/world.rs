@@ -501,9 +501,10 @@ impl State {
             Target {
                 leg: LegId::from_uuid(Uuid::from_u128(0xb000 + self.minted)),
                 party: Party { number: dialled.to_owned().into(), name: None, identity },
-                address: binding
-                    .clone()
-                    .map_or_else(|| Address::Trunk { address, number: dialled.to_owned().into() }, Address::Contact),
+                address: binding.clone().map_or_else(
+                    || Address::Trunk { address, number: dialled.to_owned().into(), prefix: None },
+                    Address::Contact,
+                ),
             }
         };
         Ok(devices.into_iter().map(&mut target).collect())

@@ -29,8 +29,10 @@ use crate::cli::say;
 use crate::config::{Config, Provider};
 use crate::edges::Edges;
 use crate::identity::{StoredAccounts, signing_keys};
+use crate::last_media::LastMedia;
 use crate::operator::{MEDIA, NodeOperator};
 use crate::plan::LivePlan;
+use crate::records::StoredRecords;
 use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
     TraceKeeper,
@@ -129,7 +131,9 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
     let pool = Arc::new(pool);
-    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone() });
+    let last_media = Arc::new(LastMedia::new(pool.clone()));
+    let (last, clock_of_media) = (last_media.clone(), clock.clone());
+    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), last, clock: clock_of_media });
     let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
     metrics.watch(of_calls);
     metrics.watch(of_pool);
@@ -142,7 +146,12 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     calls.connect(Outside {
         edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),
         media: media.clone(),
-        ledger: Arc::new(Witness { ledger: ledger.clone(), clients: clients.clone(), tracer: tracer.clone() }),
+        ledger: Arc::new(Witness {
+            ledger: ledger.clone(),
+            clients: clients.clone(),
+            tracer: tracer.clone(),
+            last_media,
+        }),
         bus: bus.clone(),
         plan: plan.clone(),
         trace: tracer.clone(),
@@ -153,6 +162,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let stored = Arc::new(StoredAccounts::new(storage.clone()));
     let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
     let history = Arc::new(StoredCalls(storage.clone()));
+    let records = Arc::new(StoredRecords(storage.clone()));
     let traces = NodeTraces { tracer: tracer.clone(), media, storage: storage.clone(), clock: clock.clone() };
     let trace_keeper = TraceKeeper {
         tracer,
@@ -174,6 +184,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clients,
         sign_ins,
         history,
+        records,
         traces: Arc::new(traces),
         tenant: Tenant::default_tenant(),
         domains: domains(config).into(),

@@ -220,7 +220,7 @@ mod tests {
         tracer.begin(call(n), leg(n));
         let (caller, dialled) = (party(), String::from("1002").into());
         tracer.hear(&fact(n, 1, FactBody::Started { leg_id: leg(n), caller, dialled }));
-        tracer.hear(&fact(n, 2, FactBody::Dialled { leg_id: leg(n + 1), callee: party() }));
+        tracer.hear(&fact(n, 2, FactBody::Dialled { leg_id: leg(n + 1), callee: party(), route: None }));
     }
 
     fn say(tracer: &Tracer, n: u128, size: usize) {

@@ -30,7 +30,7 @@ fn call(n: u128, caller: u128, callees: &[u128], answer: Answer, cause: Cause) -
     let mut bodies =
         vec![(0, FactBody::Started { leg_id: leg(n, 0), caller: party(caller), dialled: "77".to_owned().into() })];
     for (&callee, n_leg) in callees.iter().zip(1..) {
-        bodies.push((1, FactBody::Dialled { leg_id: leg(n, n_leg), callee: party(callee) }));
+        bodies.push((1, FactBody::Dialled { leg_id: leg(n, n_leg), callee: party(callee), route: None }));
     }
     if let Some((n_leg, second)) = answer {
         bodies.push((second, FactBody::Answered { leg_id: leg(n, n_leg) }));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tandem_core::cause::Cause;
-use tandem_core::cdr::CdrFold;
+use tandem_core::cdr::{CdrFold, Route};
 use tandem_core::event::{Context, Fact, FactBody, Side};
 use tandem_core::id::{CallId, CorrelationId, DeviceId, LegId, NodeId, Tenant, UserId};
 use tandem_core::location::{Binding, Flow, Transport};
@@ -171,11 +171,21 @@ pub(crate) fn at(second: i64) -> WallTime {
 /// after 63 s.
 pub(crate) fn talked(n: u128) -> Vec<Fact> {
     let (caller, callee) = (leg(n, 1), leg(n, 2));
-    let over = |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None };
+    let over =
+        |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None, rang_at: None, media: None };
     let answered = Fact { sdp: Some("v=0 answer".into()), ..fact(n, 4, 3, FactBody::Answered { leg_id: callee }) };
     let mut facts = vec![
         Fact { sdp: Some("v=0 offer".into()), ..fact(n, 1, 0, started(caller)) },
-        fact(n, 2, 0, FactBody::Dialled { leg_id: callee, callee: bob() }),
+        fact(
+            n,
+            2,
+            0,
+            FactBody::Dialled {
+                leg_id: callee,
+                callee: bob(),
+                route: Some(Route::Trunk { prefix: Some("+".to_owned()) }),
+            },
+        ),
         fact(n, 3, 1, FactBody::Ringing { leg_id: callee }),
         answered,
         fact(n, 5, 63, over(callee)),

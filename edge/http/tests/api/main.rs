@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod calls;
+mod cdrs;
 mod endpoints;
 mod events;
 mod hostile;

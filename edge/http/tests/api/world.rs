@@ -31,6 +31,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
+use crate::cdrs::Written;
 use crate::player::Player;
 
 /// How long anything may take that takes milliseconds.
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) history: Arc<Stored>,
+    pub(crate) records: Arc<Written>,
     tokens: Arc<Tokens>,
     http: reqwest::Client,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -66,6 +68,7 @@ impl World {
         let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
         let history = Arc::new(Stored::default());
+        let records = Arc::new(Written::default());
         let api = Api {
             metrics: metrics.clone(),
             operator: Arc::new(Node),
@@ -74,6 +77,7 @@ impl World {
             clients,
             sign_ins: Arc::new(sign_ins),
             history: history.clone(),
+            records: records.clone(),
             traces: Arc::new(Told),
             tenant: Tenant::default_tenant(),
             domains: Arc::from([String::from("tandem.example")]),
@@ -82,7 +86,7 @@ impl World {
         let (stop, stopped) = oneshot::channel::<()>();
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
-        Self { address, player, metrics, clock, history, tokens, http, stop: Some(stop), done }
+        Self { address, player, metrics, clock, history, records, tokens, http, stop: Some(stop), done }
     }
 
     /// An access token of a user.

@@ -193,7 +193,7 @@ fn destination(desk: &Desk<'_>, dial: &Dial) -> Option<(Uri, Peer)> {
             Some((Uri::from_text(uri).ok()?, peer))
         }
         Address::Client(_) => None, // another edge's
-        Address::Trunk { address, number } => {
+        Address::Trunk { address, number, .. } => {
             let uri = Uri::from_text(format!("sip:{}@{address}", compose::user(number.reveal()))).ok()?;
             let local = desk.shared.local_for(*address)?;
             let flow = Flow { transport: Transport::Udp, local, remote: *address, connection: 0 };

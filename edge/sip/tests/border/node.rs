@@ -260,7 +260,7 @@ impl CallPort for Switch {
         self.pairs.lock().extend([(call.leg, other), (other, call.leg)]);
         let identity = Identity::Trunk { trunk: TrunkName("out".into()) };
         let party = Party { number: call.dialled.clone(), name: None, identity };
-        let address = Address::Trunk { address: callee, number: call.dialled };
+        let address = Address::Trunk { address: callee, number: call.dialled, prefix: None };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         self.say(
             other,
