@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod admission;
+pub mod audit;
 pub mod call;
 pub mod cause;
 pub mod cdr;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::account::Account;
+use crate::audit::AuditEvent;
 use crate::call::NewCall;
 use crate::cause::Cause;
 use crate::event::{Context, Fact, Live};
@@ -97,6 +98,10 @@ pub trait LedgerPort: Send + Sync + 'static {
 
     /// Notes a binding; survives a restart, and unlike a fact may be lost in a crash.
     fn bind(&self, change: &BindingChange);
+
+    /// Appends an event of the audit, as [`commit`](Self::commit) does a fact. Whoever calls it has damped it: the actors'
+    /// `Auditor` does.
+    fn audit(&self, event: &AuditEvent);
 }
 
 /// The bus, for what is worth something only now. Drops and counts when it is full.

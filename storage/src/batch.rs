@@ -11,7 +11,7 @@ use crate::entity::{call, cdr, leg, outbox};
 use crate::journal::Entry;
 use crate::projection::{self, Projection};
 use crate::time::now;
-use crate::{bindings, record};
+use crate::{audit, bindings, record};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -36,11 +36,12 @@ pub(crate) enum BatchError {
 
 /// Stores all of some entries, or none. May be repeated.
 pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Entry]) -> Result<Stored, BatchError> {
-    let (mut facts, mut changes) = (Vec::new(), Vec::new());
+    let (mut facts, mut changes, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Fact(fact) => facts.push(&**fact),
             Entry::Binding(change) => changes.push(&**change),
+            Entry::Audit(event) => deeds.push(&**event),
         }
     }
     let calls = project(load(db, known, &facts).await?, &facts);
@@ -59,6 +60,7 @@ pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Ent
         .exec_without_returning(&transaction)
         .await?;
     bindings::store(&transaction, &changes).await?;
+    audit::store(&transaction, &deeds).await?;
     transaction.commit().await?;
     Ok(Stored { calls, new_facts: if let TryInsertResult::Inserted(rows) = new_facts { rows } else { 0 } })
 }

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the derive makes public types of what it is given")]
 
+pub(crate) mod audit_event;
 pub(crate) mod call;
 pub(crate) mod call_trace;
 pub(crate) mod cdr;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Fill, Queue, Queues};
@@ -190,6 +191,10 @@ impl LedgerPort for Ledger {
 
     fn bind(&self, change: &BindingChange) {
         self.journal.append(EntryRef::Binding(change));
+    }
+
+    fn audit(&self, event: &AuditEvent) {
+        self.journal.append(EntryRef::Audit(event));
     }
 }
 

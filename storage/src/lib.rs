@@ -14,6 +14,7 @@
 //! * Exactly one connection writes. Entities do not leave this crate.
 
 mod accounts;
+mod audit;
 mod batch;
 mod bindings;
 mod bus;
@@ -28,6 +29,7 @@ mod keys;
 mod ledger;
 mod migration;
 mod node;
+mod outbox;
 mod passwords;
 mod projection;
 mod record;
@@ -39,6 +41,7 @@ mod time;
 mod traces;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
+pub use audit::LARGEST_AUDIT_PAGE;
 pub use bus::{Bus, PublishedEvent};
 pub use calls::RecentCall;
 pub use config::{Config, OutOfRange};

@@ -388,6 +388,8 @@ impl AccountPort for People {
 pub(crate) struct Notes(pub(crate) Mutex<Vec<BindingChange>>);
 
 impl LedgerPort for Notes {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
+
     fn commit(&self, _: &Fact) {}
 
     fn bind(&self, change: &BindingChange) {

@@ -185,6 +185,7 @@ pub(crate) fn sdp(ip: IpAddr) -> String {
 struct Nowhere;
 
 impl LedgerPort for Nowhere {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
     fn commit(&self, _: &Fact) {}
     fn bind(&self, _: &BindingChange) {}
 }

@@ -1,0 +1,103 @@
+//! The audit: rows and events of it, and who may read which.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, TransactionTrait};
+use tandem_core::audit::{AuditEvent, AuditFilter, Deed};
+
+use crate::database::{QueryError, Storage};
+use crate::entity::audit_event::{ActiveModel, Column, Entity, Model};
+use crate::outbox;
+
+/// Most events on a page.
+pub const LARGEST_AUDIT_PAGE: u64 = 1_000;
+
+impl Storage {
+    /// Events of the audit, the latest first: up to `limit` (1 to [`LARGEST_AUDIT_PAGE`], what is beyond counts as that).
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn audit_events(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>, QueryError> {
+        let AuditFilter { tenant, action, who, from, to, before, limit } = filter;
+        let rows = Entity::find()
+            .apply_if(tenant.as_ref(), |rows, tenant| rows.filter(Column::Tenant.eq(tenant.as_str())))
+            .apply_if(*action, |rows, action| rows.filter(Column::Action.eq(action.name())))
+            .apply_if(who.as_ref(), |rows, who| rows.filter(Column::Who.eq(who.to_string())))
+            .apply_if(*from, |rows, from| rows.filter(Column::At.gte(from.date_time())))
+            .apply_if(*to, |rows, to| rows.filter(Column::At.lt(to.date_time())))
+            .apply_if(*before, |rows, before| rows.filter(Column::Id.lt(before.to_string())))
+            // Ids are minted in the order of time.
+            .order_by_desc(Column::Id)
+            .limit((*limit).clamp(1, LARGEST_AUDIT_PAGE));
+        let events: Option<_> = rows.all(&self.reader).await?.into_iter().map(event).collect();
+        events.ok_or(QueryError::Damaged { table: "audit_events" })
+    }
+
+    /// Notes an event at once, for a process that has no journal: the command line.
+    ///
+    /// # Errors
+    /// [`QueryError`]; nothing was noted.
+    pub async fn note_audit(&self, event: &AuditEvent) -> Result<(), QueryError> {
+        let transaction = self.writer.begin().await?;
+        store(&transaction, &[event]).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Writes rows and events. May be repeated. Returns how many events are new.
+pub(crate) async fn store(db: &impl ConnectionTrait, events: &[&AuditEvent]) -> Result<u64, DbErr> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let rows = events.iter().map(|event| ActiveModel::from(row(event)));
+    Entity::insert_many(rows).on_conflict_do_nothing().exec_without_returning(db).await?;
+    outbox::append(db, events.iter().map(|event| published(event)).collect::<Result<_, _>>()?).await
+}
+
+fn published(event: &AuditEvent) -> Result<outbox::NewEvent, DbErr> {
+    let payload = serde_json::to_string(&event.cloud_event()).map_err(|error| DbErr::Json(error.to_string()))?;
+    Ok(outbox::NewEvent {
+        tenant: event.deed.tenant.to_string(),
+        aggregate: event.id.to_string(),
+        seq: 1,
+        correlation_id: event.deed.correlation_id.map(|id| id.to_string()),
+        event_type: event.deed.action.event_type().to_owned(),
+        subject: event.subject(),
+        payload,
+    })
+}
+
+fn row(event: &AuditEvent) -> Model {
+    let deed = &event.deed;
+    Model {
+        id: event.id.to_string(),
+        tenant: deed.tenant.to_string(),
+        node_id: event.node.to_string(),
+        at: event.at.date_time(),
+        who: deed.who.to_string(),
+        from_address: deed.from.map(|from| from.to_string()),
+        action: deed.action.name().to_owned(),
+        what: deed.what.clone(),
+        outcome: deed.outcome.to_string(),
+        correlation_id: deed.correlation_id.map(|id| id.to_string()),
+        hushed: i64::try_from(event.hushed).unwrap_or(i64::MAX),
+    }
+}
+
+fn event(row: Model) -> Option<AuditEvent> {
+    let deed = Deed {
+        tenant: row.tenant.parse().ok()?,
+        who: row.who.parse().ok()?,
+        from: row.from_address.map(|from| from.parse()).transpose().ok()?,
+        action: row.action.parse().ok()?,
+        what: row.what,
+        outcome: row.outcome.into(),
+        correlation_id: row.correlation_id.map(|id| id.parse()).transpose().ok()?,
+    };
+    Some(AuditEvent {
+        id: row.id.parse().ok()?,
+        node: row.node_id.parse().ok()?,
+        at: row.at.into(),
+        hushed: u64::try_from(row.hushed).ok()?,
+        deed,
+    })
+}
