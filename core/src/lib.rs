@@ -29,6 +29,7 @@ pub mod ports;
 pub mod quality;
 pub mod restart;
 pub mod routing;
+pub mod tenancy;
 pub mod time;
 pub mod trace;
 pub mod track;

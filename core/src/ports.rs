@@ -16,6 +16,7 @@ use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use crate::party::{Party, Target};
 use crate::quality::MediaReport;
 use crate::routing::Query;
+use crate::tenancy::Tenants;
 
 /// What a leg wants said to its far end.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,8 +145,14 @@ pub trait CallPort: Send + Sync + 'static {
 
 /// Credentials, from memory.
 pub trait AccountPort: Send + Sync + 'static {
-    /// The account that signs with this user name.
-    fn find(&self, user_name: &str) -> Option<Arc<Account>>;
+    /// The account of this tenant that signs with this user name.
+    fn find(&self, tenant: &Tenant, user_name: &str) -> Option<Arc<Account>>;
+}
+
+/// Tenants, from memory.
+pub trait TenantPort: Send + Sync + 'static {
+    /// All of them, as they are now.
+    fn tenants(&self) -> Arc<Tenants>;
 }
 
 /// Where devices can be reached, from memory.

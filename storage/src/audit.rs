@@ -3,10 +3,13 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, TransactionTrait};
 use tandem_core::audit::{AuditEvent, AuditFilter, Deed};
+use tandem_core::id::{AuditId, NodeId};
+use uuid::Uuid;
 
 use crate::database::{QueryError, Storage};
 use crate::entity::audit_event::{ActiveModel, Column, Entity, Model};
 use crate::outbox;
+use crate::time::now;
 
 /// Most events on a page.
 pub const LARGEST_AUDIT_PAGE: u64 = 1_000;
@@ -32,13 +35,14 @@ impl Storage {
         events.ok_or(QueryError::Damaged { table: "audit_events" })
     }
 
-    /// Notes an event at once, for a process that has no journal: the command line.
+    /// Notes a deed at once, for a process that has no journal: the command line.
     ///
     /// # Errors
     /// [`QueryError`]; nothing was noted.
-    pub async fn note_audit(&self, event: &AuditEvent) -> Result<(), QueryError> {
+    pub async fn note_audit(&self, node: NodeId, deed: Deed) -> Result<(), QueryError> {
+        let event = AuditEvent { id: AuditId::from_uuid(Uuid::now_v7()), node, at: now(), hushed: 0, deed };
         let transaction = self.writer.begin().await?;
-        store(&transaction, &[event]).await?;
+        store(&transaction, &[&event]).await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -13,4 +13,5 @@ pub(crate) mod registration;
 pub(crate) mod session;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
+pub(crate) mod tenant_domain;
 pub(crate) mod user;

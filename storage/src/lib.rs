@@ -37,6 +37,7 @@ mod recovery;
 mod relay;
 mod sessions;
 mod sign_in;
+mod tenants;
 mod time;
 mod traces;
 
@@ -55,6 +56,7 @@ pub use migration::Migrations;
 pub use node::{NodeIdError, node_id};
 pub use passwords::HashError;
 pub use recovery::RecoveryError;
-pub use sessions::{RefreshToken, SESSION_LIFE};
+pub use sessions::{ClosedSession, RefreshToken, SESSION_LIFE};
 pub use sign_in::SignInError;
+pub use tenants::ListedTenant;
 pub use traces::{PackError, PackedTrace};

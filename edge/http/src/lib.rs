@@ -6,7 +6,8 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
-//!  /api/v1/ops/{calls,tree,break}         the operator's token; `break` only where it was switched on
+//!  /api/v1/audit                          an access token of an administrator
+//!  /api/v1/ops/{calls,tree,break,audit}   the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -16,6 +17,7 @@
 //!   [`CallPort`](tandem_core::ports::CallPort), users behind [`identity::Accounts`].
 
 mod api;
+mod audit;
 mod auth;
 mod bearer;
 mod body;
@@ -33,6 +35,7 @@ mod ops;
 mod page;
 mod problem;
 mod queues;
+mod refused;
 mod server;
 mod sign_in;
 mod stall;
@@ -41,6 +44,7 @@ mod trace;
 mod user_call;
 
 pub use api::{Api, router};
+pub use audit::{AuditTrail, AuditUnavailable};
 pub use clients::Clients;
 pub use history::{History, HistoryUnavailable, Page};
 pub use operator::{BreakRefused, NotReady, Operator};

@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{auth, calls, events, ice};
+use crate::{audit, auth, calls, events, ice};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -46,6 +46,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         calls::reject,
         calls::candidates,
         ice::ice_servers,
+        audit::list,
         events::events
     ),
     modifiers(&Additions)
@@ -126,6 +127,6 @@ mod tests {
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (21, 21));
+        assert_eq!((ids.len(), all), (22, 22));
     }
 }
