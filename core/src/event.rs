@@ -1,5 +1,7 @@
 //! What happened, for the ledger and for integrators: facts, their envelope and the class of every event.
 
+mod read;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use crate::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
 use crate::machine::Stamp;
 use crate::party::{Number, Party};
 use crate::time::WallTime;
+
+pub use read::InvalidEvent;
 
 /// How an event reaches those who want it. Every event names its class in [`FactBody::class`] or [`Live::class`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -90,7 +90,12 @@ impl Plan {
             trunk.prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str())).map(String::len).max()
         };
         // Reversed, so that of equals the first in the configuration wins: max_by_key takes the last.
-        let matching = self.trunks.iter().rev().filter(|trunk| trunk.tenant == *tenant).filter_map(|trunk| Some((longest(trunk)?, trunk)));
+        let matching = self
+            .trunks
+            .iter()
+            .rev()
+            .filter(|trunk| trunk.tenant == *tenant)
+            .filter_map(|trunk| Some((longest(trunk)?, trunk)));
         matching.max_by_key(|(length, _)| *length).map(|(_, trunk)| trunk)
     }
 }
@@ -116,7 +121,12 @@ mod tests {
         };
         Plan::new(
             vec![extension("default", "1001"), extension("other", "2001")],
-            vec![trunk("world", &["+"]), trunk("berlin", &["+4930", "+4933"]), trunk("spare", &["+"]), trunk("theirs", &["+49", "+4930123"])],
+            vec![
+                trunk("world", &["+"]),
+                trunk("berlin", &["+4930", "+4933"]),
+                trunk("spare", &["+"]),
+                trunk("theirs", &["+49", "+4930123"]),
+            ],
             NumberingPlan::new(Some("DE")).unwrap(),
         )
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::database::{QueryError, Storage};
 use crate::entity::audit_event::{ActiveModel, Column, Entity, Model};
-use crate::outbox;
+use crate::outbox::{self, NewEvent};
 use crate::time::now;
 
 /// Most events on a page.
@@ -31,7 +31,7 @@ impl Storage {
             // Ids are minted in the order of time.
             .order_by_desc(Column::Id)
             .limit((*limit).clamp(1, LARGEST_AUDIT_PAGE));
-        let events: Option<_> = rows.all(&self.reader).await?.into_iter().map(event).collect();
+        let events: Option<_> = rows.all(&self.reader).await?.into_iter().map(noted).collect();
         events.ok_or(QueryError::Damaged { table: "audit_events" })
     }
 
@@ -40,33 +40,32 @@ impl Storage {
     /// # Errors
     /// [`QueryError`]; nothing was noted.
     pub async fn note_audit(&self, node: NodeId, deed: Deed) -> Result<(), QueryError> {
-        let event = AuditEvent { id: AuditId::from_uuid(Uuid::now_v7()), node, at: now(), hushed: 0, deed };
+        let noted = AuditEvent { id: AuditId::from_uuid(Uuid::now_v7()), node, at: now(), hushed: 0, deed };
+        let published = event(&noted).map_err(|error| DbErr::Json(error.to_string()))?;
         let transaction = self.writer.begin().await?;
-        store(&transaction, &[&event]).await?;
+        store(&transaction, &[&noted]).await?;
+        outbox::append(&transaction, vec![published]).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Writes rows and events. May be repeated. Returns how many events are new.
-pub(crate) async fn store(db: &impl ConnectionTrait, events: &[&AuditEvent]) -> Result<u64, DbErr> {
-    if events.is_empty() {
-        return Ok(0);
-    }
+/// Writes rows. May be repeated.
+pub(crate) async fn store(db: &impl ConnectionTrait, events: &[&AuditEvent]) -> Result<(), DbErr> {
     let rows = events.iter().map(|event| ActiveModel::from(row(event)));
     Entity::insert_many(rows).on_conflict_do_nothing().exec_without_returning(db).await?;
-    outbox::append(db, events.iter().map(|event| published(event)).collect::<Result<_, _>>()?).await
+    Ok(())
 }
 
-fn published(event: &AuditEvent) -> Result<outbox::NewEvent, DbErr> {
-    let payload = serde_json::to_string(&event.cloud_event()).map_err(|error| DbErr::Json(error.to_string()))?;
-    Ok(outbox::NewEvent {
+/// What is kept and published of it.
+pub(crate) fn event(event: &AuditEvent) -> Result<NewEvent, serde_json::Error> {
+    Ok(NewEvent {
         tenant: event.deed.tenant.to_string(),
         aggregate: event.id.to_string(),
         seq: 1,
         correlation_id: event.deed.correlation_id.map(|id| id.to_string()),
         event_type: event.deed.action.event_type().to_owned(),
         subject: event.subject(),
-        payload,
+        payload: serde_json::to_string(&event.cloud_event())?,
     })
 }
 
@@ -87,7 +86,7 @@ fn row(event: &AuditEvent) -> Model {
     }
 }
 
-fn event(row: Model) -> Option<AuditEvent> {
+fn noted(row: Model) -> Option<AuditEvent> {
     let deed = Deed {
         tenant: row.tenant.parse().ok()?,
         who: row.who.parse().ok()?,

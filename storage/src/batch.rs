@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue, DatabaseConnection, DbErr, TransactionTrait, TryInsertResult};
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use tandem_core::event::{Fact, FactBody};
 use tandem_core::id::CallId;
 
-use crate::entity::{call, cdr, leg, outbox};
+use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
+use crate::outbox::NewEvent;
 use crate::projection::{self, Projection};
-use crate::time::now;
-use crate::{audit, bindings, record};
+use crate::{audit, bindings, outbox, record};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -45,7 +45,8 @@ pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Ent
         }
     }
     let calls = project(load(db, known, &facts).await?, &facts);
-    let events = facts.iter().map(|fact| event(fact)).collect::<Result<Vec<_>, _>>()?;
+    let events = facts.iter().map(|fact| event(fact)).chain(deeds.iter().map(|deed| audit::event(deed)));
+    let events = events.collect::<Result<Vec<_>, _>>()?;
     let records = facts.iter().filter_map(|fact| match &fact.body {
         FactBody::CdrClosed(cdr) => Some(record::row(cdr).map(cdr::ActiveModel::from)),
         _ => None,
@@ -55,14 +56,11 @@ pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Ent
     let transaction = db.begin().await?;
     projection::upsert(&transaction, calls.values()).await?;
     cdr::Entity::insert_many(records).on_conflict_do_nothing().exec_without_returning(&transaction).await?;
-    let new_facts = outbox::Entity::insert_many(events)
-        .on_conflict_do_nothing_on([outbox::Column::Aggregate, outbox::Column::Seq])
-        .exec_without_returning(&transaction)
-        .await?;
+    let new_facts = outbox::append(&transaction, events).await?;
     bindings::store(&transaction, &changes).await?;
     audit::store(&transaction, &deeds).await?;
     transaction.commit().await?;
-    Ok(Stored { calls, new_facts: if let TryInsertResult::Inserted(rows) = new_facts { rows } else { 0 } })
+    Ok(Stored { calls, new_facts })
 }
 
 /// The touched calls as they were before: from memory, else from the database.
@@ -108,27 +106,15 @@ fn project(mut calls: Known, facts: &[&Fact]) -> Known {
     calls
 }
 
-/// A fact on its way out. What is kept to be folded again needs no session description: the call's row has it.
-fn event(fact: &Fact) -> Result<outbox::ActiveModel, serde_json::Error> {
-    let lean;
-    let kept = match fact.sdp {
-        Some(_) => {
-            lean = Fact { sdp: None, ..fact.clone() };
-            &lean
-        }
-        None => fact,
-    };
-    Ok(outbox::ActiveModel {
-        id: ActiveValue::NotSet,
-        tenant: ActiveValue::Set(fact.context.tenant.to_string()),
-        aggregate: ActiveValue::Set(fact.call.to_string()),
-        seq: ActiveValue::Set(projection::number(fact)),
-        correlation_id: ActiveValue::Set(fact.context.correlation_id.to_string()),
-        event_type: ActiveValue::Set(fact.body.event_type().to_owned()),
-        subject: ActiveValue::Set(fact.subject()),
-        payload: ActiveValue::Set(serde_json::to_string(&fact.cloud_event())?),
-        fact: ActiveValue::Set(serde_json::to_string(kept)?),
-        created_at: ActiveValue::Set(now().date_time()),
-        published_at: ActiveValue::Set(None),
+/// What is kept and published of a fact. Its session description is not: the call's row has it.
+fn event(fact: &Fact) -> Result<NewEvent, serde_json::Error> {
+    Ok(NewEvent {
+        tenant: fact.context.tenant.to_string(),
+        aggregate: fact.call.to_string(),
+        seq: projection::number(fact),
+        correlation_id: Some(fact.context.correlation_id.to_string()),
+        event_type: fact.body.event_type().to_owned(),
+        subject: fact.subject(),
+        payload: serde_json::to_string(&fact.cloud_event())?,
     })
 }

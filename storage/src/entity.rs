@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod call_trace;
 pub(crate) mod cdr;
 pub(crate) mod device;
+pub(crate) mod event;
 pub(crate) mod leg;
 pub(crate) mod outbox;
 pub(crate) mod registration;

@@ -5,6 +5,7 @@
 //!                      ▲                          └── failed: kept, tried again after 100 ms … 5 s
 //! ```
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub struct Ledger {
     writer: Mutex<Writer>,
     /// There may be something to publish.
     pub(crate) stored: Notify,
-    /// Id of the last outbox row that was published. Locked by whoever publishes.
-    pub(crate) published: Mutex<i64>,
+    /// Rows that were published and are still in the outbox. Locked by whoever publishes.
+    pub(crate) published: Mutex<HashSet<i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -195,6 +196,7 @@ impl LedgerPort for Ledger {
 
     fn audit(&self, event: &AuditEvent) {
         self.journal.append(EntryRef::Audit(event));
+        self.storage.metrics.count(Counter::FactsCommitted);
     }
 }
 

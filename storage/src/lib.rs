@@ -2,7 +2,7 @@
 //! in, and with what.
 //!
 //! ```text
-//!  commit ──▶ journal ──write_loop──▶ rows + outbox (one transaction) ──relay_loop──▶ bus
+//!  commit ──▶ journal ──write_loop──▶ rows + events + outbox (one transaction) ──relay_loop──▶ bus
 //!  bind   ──▶    │                                                            live ──▶ │
 //!                └── replayed at start, before anything else ([`Ledger::recover`])
 //! ```

@@ -6,6 +6,7 @@ mod m0003_outbox;
 mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
+mod m0007_events;
 mod m0009_tenancy;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0004_registrations::Migration),
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
+            Box::new(m0007_events::Migration),
             Box::new(m0009_tenancy::Migration),
         ]
     }

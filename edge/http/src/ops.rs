@@ -2,6 +2,7 @@
 
 mod attempt;
 
+use attempt::Attempt;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
@@ -9,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
-use attempt::Attempt;
 use tandem_actors::calls::CallView;
 use tandem_actors::drill::How;
 use tandem_actors::tree::PartView;

@@ -147,7 +147,7 @@ impl Problem {
             | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
             Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::NotAdmin | Self::BreakDisabled => {
                 StatusCode::FORBIDDEN
-            },
+            }
             Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
                 StatusCode::NOT_FOUND
             }

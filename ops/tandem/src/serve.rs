@@ -36,8 +36,8 @@ use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
     TraceKeeper,
 };
-use crate::token::operator_token;
 use crate::tenants::TenantTable;
+use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
 use crate::traces::NodeTraces;
 use crate::user_calls::StoredCalls;
@@ -166,7 +166,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         metrics: metrics.clone(),
     };
     let (trunks, numbering) = (trunks(config), config.numbering()?);
-    let loader = AccountLoader { storage: storage.clone(), accounts, tenants: tenants.clone(), plan, trunks, numbering };
+    let loader =
+        AccountLoader { storage: storage.clone(), accounts, tenants: tenants.clone(), plan, trunks, numbering };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
     let operator = Arc::new(NodeOperator::new(calls.clone(), pool, workers.clone()));
@@ -213,7 +214,12 @@ fn trunks(config: &Config) -> Vec<Trunk> {
     if config.voip.provider == Provider::Mock {
         let nowhere = ([0, 0, 0, 0], 0).into();
         let everybody = Tenant::default_tenant();
-        return vec![Trunk { name: named("mock"), tenant: everybody, address: nowhere, prefixes: vec![String::from("+")] }];
+        return vec![Trunk {
+            name: named("mock"),
+            tenant: everybody,
+            address: nowhere,
+            prefixes: vec![String::from("+")],
+        }];
     }
     let trunk = |it: &tandem_sip::config::TrunkConfig| Trunk {
         name: named(&it.name),

@@ -27,7 +27,7 @@ async fn a_database_that_is_away_for_a_while_loses_nothing() {
 
     other.execute_unprepared("ROLLBACK").await.unwrap();
     process.store().await;
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["16"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["16"]);
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM cdrs").await, ["2"]);
 }
 
@@ -86,7 +86,7 @@ async fn a_loop_that_is_dropped_at_any_moment_and_begun_again_stores_everything_
         let _ = tokio::time::timeout(Duration::from_micros(micros), process.ledger.write_loop()).await;
     }
     process.ledger.flush(LONG).await.unwrap();
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["400"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["400"]);
     assert_eq!(home.select("SELECT DISTINCT status || last_fact FROM calls").await, ["completed8"]);
     assert_eq!(process.metrics.gauge(Gauge::JournalBacklog), 0);
 }

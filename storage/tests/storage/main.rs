@@ -7,6 +7,7 @@ mod faults;
 mod history;
 #[cfg(test)]
 mod identity;
+mod outbox;
 mod recovery;
 mod rows;
 #[cfg(test)]

@@ -40,7 +40,7 @@ async fn a_complete_call_is_a_row_that_a_person_can_read() {
             "callee|1002|out|2026-09-21T14:13:23.123456+00:00|normal"
         ]
     );
-    assert_eq!(home.select("SELECT DISTINCT tenant FROM outbox").await, ["default"]);
+    assert_eq!(home.select("SELECT DISTINCT tenant FROM events").await, ["default"]);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn facts_committed_again_whole_or_in_part_are_no_second_facts() {
     process.commit(&facts);
     process.store().await;
     let all = "SELECT (SELECT group_concat(c.status || c.last_fact || c.closed) FROM calls c) || \
-        (SELECT count(*) FROM legs) || (SELECT count(*) FROM cdrs) || (SELECT count(*) FROM outbox)";
+        (SELECT count(*) FROM legs) || (SELECT count(*) FROM cdrs) || (SELECT count(*) FROM events)";
     let once = ["completed81218"];
     assert_eq!(home.select(all).await, once);
     process.commit(&facts[..2]);
@@ -136,7 +136,7 @@ async fn the_facts_of_a_call_are_published_in_order_and_once() {
     // Whatever was published but not marked before the loop was dropped is marked by the next one, and not sent again.
     let _ = tokio::time::timeout(std::time::Duration::from_millis(500), process.ledger.relay_loop()).await;
     assert!(events.try_recv().is_err());
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox WHERE published_at IS NULL").await, ["0"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["0"]);
     assert_eq!(process.metrics.counter(Counter::FactsPublished), 16);
 }
 

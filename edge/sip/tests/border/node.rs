@@ -117,7 +117,13 @@ impl Node {
 /// Whoever sends from this range is a trunk.
 pub(crate) fn trunk(range: &str) -> TrunkConfig {
     let address = "127.0.0.1:9".parse().unwrap();
-    TrunkConfig { name: String::from("t"), tenant: Tenant::default_tenant(), sources: vec![range.parse().unwrap()], address, prefixes: vec![] }
+    TrunkConfig {
+        name: String::from("t"),
+        tenant: Tenant::default_tenant(),
+        sources: vec![range.parse().unwrap()],
+        address,
+        prefixes: vec![],
+    }
 }
 
 /// A phone that is a datagram socket.
