@@ -99,6 +99,8 @@ id!(/// One set of credentials of a user; several phones may register with it.
     DeviceId, "dev");
 id!(/// One process of the cluster.
     NodeId, "node");
+id!(/// One entry of the audit.
+    AuditId, "audit");
 
 impl TrackId {
     /// The audio track of a leg. A leg has one, so the leg's id tells it and nobody has to look it up.
@@ -118,6 +120,12 @@ impl Tenant {
     #[must_use]
     pub fn default_tenant() -> Self {
         Self(Arc::from("default"))
+    }
+
+    /// Whose what belongs to the node itself is: the audit of its operator. Nobody signs in there.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self(Arc::from("operator"))
     }
 
     /// The slug.

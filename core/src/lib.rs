@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod admission;
+pub mod audit;
 pub mod call;
 pub mod cause;
 pub mod cdr;
@@ -28,6 +29,7 @@ pub mod ports;
 pub mod quality;
 pub mod restart;
 pub mod routing;
+pub mod tenancy;
 pub mod time;
 pub mod trace;
 pub mod trace_context;

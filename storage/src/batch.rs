@@ -12,7 +12,7 @@ use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
 use crate::outbox::NewEvent;
 use crate::projection::{self, Projection};
-use crate::{bindings, outbox, record};
+use crate::{audit, bindings, outbox, record};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -52,15 +52,17 @@ pub(crate) async fn store(
     node: NodeId,
     entries: &[Entry],
 ) -> Result<Stored, BatchError> {
-    let (mut facts, mut changes) = (Vec::new(), Vec::new());
+    let (mut facts, mut changes, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Fact(fact) => facts.push(&**fact),
             Entry::Binding(change) => changes.push(&**change),
+            Entry::Audit(event) => deeds.push(&**event),
         }
     }
     let calls = project(load(db, known, &facts).await?, &facts);
-    let events = facts.iter().map(|fact| event(fact)).collect::<Result<Vec<_>, _>>()?;
+    let events = facts.iter().map(|fact| event(fact)).chain(deeds.iter().map(|deed| audit::event(deed)));
+    let events = events.collect::<Result<Vec<_>, _>>()?;
     let records = facts.iter().filter_map(|fact| match &fact.body {
         FactBody::CdrClosed(cdr) => Some(record::row(cdr).map(cdr::ActiveModel::from)),
         _ => None,
@@ -76,6 +78,7 @@ pub(crate) async fn store(
     }
     let new_facts = outbox::append(&transaction, events).await?;
     bindings::store(&transaction, node, &changes).await?;
+    audit::store(&transaction, &deeds).await?;
     transaction.commit().await?;
     Ok(Stored { calls, new_facts })
 }

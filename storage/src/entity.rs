@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the derive makes public types of what it is given")]
 
+pub(crate) mod audit_event;
 pub(crate) mod call;
 pub(crate) mod call_trace;
 pub(crate) mod cdr;
@@ -14,4 +15,5 @@ pub(crate) mod registration;
 pub(crate) mod session;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
+pub(crate) mod tenant_domain;
 pub(crate) mod user;

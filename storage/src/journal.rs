@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Fill, Gauge, Metrics};
@@ -44,6 +45,7 @@ const POISONED: &str = "poisoned";
 pub(crate) enum Entry {
     Fact(Box<Fact>),
     Binding(Box<BindingChange>),
+    Audit(Box<AuditEvent>),
 }
 
 /// The same, as it is written.
@@ -52,6 +54,7 @@ pub(crate) enum Entry {
 pub(crate) enum EntryRef<'a> {
     Fact(&'a Fact),
     Binding(&'a BindingChange),
+    Audit(&'a AuditEvent),
 }
 
 /// Where the reader stands.

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
@@ -232,6 +233,11 @@ impl LedgerPort for Ledger {
     fn bind(&self, change: &BindingChange) {
         self.journal.append(EntryRef::Binding(change));
         self.bus.bound(change);
+    }
+
+    fn audit(&self, event: &AuditEvent) {
+        self.journal.append(EntryRef::Audit(event));
+        self.storage.metrics.count(Counter::FactsCommitted);
     }
 }
 

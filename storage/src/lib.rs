@@ -14,6 +14,7 @@
 //! * On SQLite exactly one connection writes. Entities do not leave this crate.
 
 mod accounts;
+mod audit;
 mod batch;
 mod bindings;
 mod bus;
@@ -38,10 +39,12 @@ mod relay;
 mod sessions;
 mod sign_in;
 mod stream;
+mod tenants;
 mod time;
 mod traces;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
+pub use audit::LARGEST_AUDIT_PAGE;
 pub use bus::{Bus, BusConfig, BusError, PublishedEvent};
 pub use calls::RecentCall;
 pub use cdrs::LARGEST_CDR_PAGE;
@@ -58,7 +61,8 @@ pub use outbox::backlog::{Backlog, Refused, ShardBacklog};
 pub use outbox::replay::{Replay, ReplayError, ReplayFrom, Replayed};
 pub use passwords::HashError;
 pub use recovery::RecoveryError;
-pub use sessions::{RefreshToken, SESSION_LIFE};
+pub use sessions::{ClosedSession, RefreshToken, SESSION_LIFE};
 pub use sign_in::SignInError;
 pub use stream::StreamError;
+pub use tenants::ListedTenant;
 pub use traces::{PackError, PackedTrace};

@@ -8,6 +8,7 @@ mod m0005_identity;
 mod m0006_call_traces;
 mod m0007_events;
 mod m0008_cdrs;
+mod m0009_tenancy;
 mod m0012_archive;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0006_call_traces::Migration),
             Box::new(m0007_events::Migration),
             Box::new(m0008_cdrs::Migration),
+            Box::new(m0009_tenancy::Migration),
             Box::new(m0012_archive::Migration),
         ]
     }

@@ -94,6 +94,8 @@ impl MediaPort for Recorder {
 }
 
 impl LedgerPort for Recorder {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
+
     fn commit(&self, fact: &Fact) {
         let mut facts = self.facts.lock();
         let facts = facts.entry(fact.call).or_default();

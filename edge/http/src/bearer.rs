@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::api::Shared;
 use crate::clients::UserKey;
-use crate::identity::Claims;
+use crate::identity::{Claims, Role};
 use crate::problem::{Door, Problem};
 
 /// Who asks.
@@ -24,6 +24,11 @@ pub(crate) struct Principal(Arc<Claims>);
 impl Principal {
     pub(crate) fn key(&self) -> UserKey {
         (self.tenant.clone(), self.user_id)
+    }
+
+    /// Whether he may see and change what belongs to his tenant.
+    pub(crate) fn require_admin(&self) -> Result<(), Problem> {
+        if self.role == Role::Admin { Ok(()) } else { Err(Problem::NotAdmin) }
     }
 }
 
@@ -47,8 +52,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
 pub(crate) async fn admit(State((shared, door)): State<(Shared, Door)>, mut request: Request, next: Next) -> Response {
     match verify(&shared, door, token(request.headers())) {
         Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
+            request.extensions_mut().insert(principal.clone());
+            let mut response = next.run(request).await;
+            // For the audit, which stands further out.
+            response.extensions_mut().insert(principal);
+            response
         }
         Err(problem) => problem.into_response(),
     }

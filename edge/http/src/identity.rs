@@ -15,6 +15,7 @@ mod accounts;
 mod claims;
 mod tokens;
 
-pub use accounts::{Accounts, Opened, Unavailable};
-pub use claims::{ACCESS_TOKEN_LIFE, Claims, Role};
+pub use accounts::{Accounts, Ended, Opened, Unavailable};
+pub use claims::{ACCESS_TOKEN_LIFE, Claims};
+pub use tandem_core::account::Role;
 pub use tokens::{KeyError, NotSigned, SigningKey, TokenError, Tokens};

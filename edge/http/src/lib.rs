@@ -7,7 +7,8 @@
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
 //!  /api/v1/cdrs                           an access token
-//!  /api/v1/ops/{calls,cdrs,tree,break}    the operator's token; `break` only where it was switched on
+//!  /api/v1/audit                          an access token of an administrator
+//!  /api/v1/ops/{calls,cdrs,tree,break,audit} the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -17,6 +18,7 @@
 //!   [`CallPort`](tandem_core::ports::CallPort), users behind [`identity::Accounts`].
 
 mod api;
+mod audit;
 mod auth;
 mod bearer;
 mod body;
@@ -35,6 +37,7 @@ mod ops;
 mod page;
 mod problem;
 mod queues;
+mod refused;
 mod server;
 mod sign_in;
 mod stall;
@@ -43,6 +46,7 @@ mod trace;
 mod user_call;
 
 pub use api::{Api, router};
+pub use audit::{AuditTrail, AuditUnavailable};
 pub use cdrs::{Records, RecordsUnavailable};
 pub use clients::Clients;
 pub use history::{History, HistoryUnavailable, Page};

@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{auth, calls, cdrs, events, ice};
+use crate::{audit, auth, calls, cdrs, events, ice};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -52,6 +52,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         cdrs::find,
         cdrs::export,
         ice::ice_servers,
+        audit::list,
         events::events
     ),
     modifiers(&Additions)
@@ -153,6 +154,6 @@ mod tests {
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (24, 24));
+        assert_eq!((ids.len(), all), (25, 25));
     }
 }

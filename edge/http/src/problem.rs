@@ -70,6 +70,8 @@ pub(crate) enum Problem {
     CalleeUnreachable,
     #[error("calling there is not allowed")]
     Forbidden,
+    #[error("only an administrator of the tenant may do this")]
+    NotAdmin,
     #[error("the call could not be begun")]
     InitiationFailed,
     #[error("the call could not be ended")]
@@ -95,6 +97,13 @@ pub(crate) struct ErrorBody {
     error: &'static str,
     /// What it is, for a person.
     message: String,
+}
+
+impl ErrorBody {
+    /// What it is, for a program.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.error
+    }
 }
 
 impl Problem {
@@ -136,7 +145,9 @@ impl Problem {
             | Self::Unauthenticated(Door::Api)
             | Self::InvalidCredentials
             | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
-            Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::BreakDisabled => StatusCode::FORBIDDEN,
+            Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::NotAdmin | Self::BreakDisabled => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
                 StatusCode::NOT_FOUND
             }
@@ -176,7 +187,7 @@ impl Problem {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::UnknownNumber => "unknown_number",
             Self::CalleeUnreachable => "unreachable",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden | Self::NotAdmin => "forbidden",
             Self::InitiationFailed => "call_initiation_failed",
             Self::TerminationFailed => "call_termination_failed",
             Self::InvalidCredentials => "invalid_credentials",

@@ -112,7 +112,7 @@ async fn converse(
     let routes = TowerToHyperService::new(routes);
     let with_source = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(CameFrom(from));
+        request.extensions_mut().insert(CameFrom(from.ip()));
         routes.call(request)
     });
     let connection = http1::Builder::new()

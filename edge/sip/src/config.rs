@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_core::id::Tenant;
 use tandem_core::leg::RING_TIMEOUT;
 
 use crate::guard::GuardLimits;
@@ -91,6 +92,9 @@ pub struct Registration {
 pub struct TrunkConfig {
     /// Its name, in CDRs and views.
     pub name: String,
+    /// Whose: its calls go to this tenant, and nobody else's go there. Default `default`.
+    #[serde(default = "Tenant::default_tenant")]
+    pub tenant: Tenant,
     /// Where its calls come from: addresses or networks (`192.0.2.0/24`).
     #[serde(rename = "match", default)]
     pub sources: Vec<Network>,

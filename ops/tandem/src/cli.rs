@@ -7,14 +7,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use tandem_actors::drill::How;
+use tandem_core::account::Role;
+use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
 use crate::replay::ReplayArguments;
+use crate::users::Added;
 use crate::why::{Form, why};
-use crate::{breaking, history, outbox, replay, serve, tree, users};
+use crate::{breaking, history, outbox, replay, serve, tenant_list, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -38,6 +41,9 @@ enum Command {
     /// Those who may register.
     #[command(subcommand)]
     User(UserCommand),
+    /// Those whose users these are.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -115,6 +121,36 @@ enum UserCommand {
         /// Shown to those it calls.
         #[arg(long)]
         display_name: Option<String>,
+        /// Whose, as `tandem tenant list` has it.
+        #[arg(long, default_value = "default")]
+        tenant: Tenant,
+        /// What he may do: user (call) or admin (see and change what belongs to his tenant).
+        #[arg(long, default_value = "user")]
+        role: Role,
+    },
+    /// Show all.
+    List,
+}
+
+#[derive(Subcommand)]
+enum TenantCommand {
+    /// Add one, or domains to one that is there.
+    Add {
+        /// Its name: a slug of lower-case letters, digits and dashes.
+        tenant: Tenant,
+        /// A SIP domain and HTTP host that is its alone; may be repeated.
+        #[arg(long = "domain", value_name = "DOMAIN")]
+        domains: Vec<String>,
+    },
+    /// From now on its users may not sign in, register or begin calls; calls that are answered go on.
+    Disable {
+        /// Which.
+        tenant: Tenant,
+    },
+    /// From now on they may again.
+    Enable {
+        /// Which.
+        tenant: Tenant,
     },
     /// Show all.
     List,
@@ -148,6 +184,7 @@ impl Cli {
                 runtime()?.block_on(serve::run(if dev { config.on_loopback() } else { config }, dev))
             }
             Command::User(command) => say(&runtime()?.block_on(command.run(&load()?))?),
+            Command::Tenant(command) => say(&runtime()?.block_on(command.run(&load()?))?),
             Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
             Command::Tree { json } => tree::show(&runtime()?, &load()?, json),
@@ -173,10 +210,24 @@ impl UserCommand {
     async fn run(self, config: &Config) -> Result<String> {
         let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
         match self {
-            Self::Add { name, extension, display_name } => {
-                users::add(&storage, &config.sip.realm, &name, &extension, display_name.as_deref()).await
+            Self::Add { name, extension, display_name, tenant, role } => {
+                let display_name = display_name.as_deref();
+                let (tenant, name, extension) = (&tenant, name.as_str(), extension.as_str());
+                users::add(config, &storage, Added { tenant, name, extension, display_name, role }).await
             }
             Self::List => users::list(&storage).await,
+        }
+    }
+}
+
+impl TenantCommand {
+    async fn run(self, config: &Config) -> Result<String> {
+        let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
+        match self {
+            Self::Add { tenant, domains } => tenant_list::add(config, &storage, &tenant, &domains).await,
+            Self::Disable { tenant } => tenant_list::enable(config, &storage, &tenant, false).await,
+            Self::Enable { tenant } => tenant_list::enable(config, &storage, &tenant, true).await,
+            Self::List => tenant_list::list(&storage).await,
         }
     }
 }

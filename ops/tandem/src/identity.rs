@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tandem_core::id::{DeviceId, Tenant};
-use tandem_http::identity::{Accounts, Opened, SigningKey, Unavailable};
-use tandem_storage::{HashError, KeyError, QueryError, RefreshToken, SignInError, Storage, User};
+use tandem_http::identity::{Accounts, Ended, Opened, SigningKey, Unavailable};
+use tandem_storage::{ClosedSession, HashError, KeyError, QueryError, RefreshToken, SignInError, Storage, User};
 
 /// The users and their sessions as the database has them.
 pub(crate) struct StoredAccounts(Arc<Storage>);
@@ -49,8 +49,11 @@ impl Accounts for StoredAccounts {
         })
     }
 
-    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
-        Box::pin(async move { self.0.close_session(token).await.map_err(no_answer) })
+    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>> {
+        Box::pin(async move {
+            let closed = self.0.close_session(token).await.map_err(no_answer)?;
+            Ok(closed.map(|ClosedSession { tenant, user_id, device_id }| Ended { tenant, user_id, device_id }))
+        })
     }
 }
 
@@ -62,6 +65,7 @@ fn opened(user: User, device_id: DeviceId, token: &RefreshToken) -> Opened {
         name: user.name,
         extension: user.extension,
         display_name: user.display_name,
+        role: user.role,
         refresh_token: token.reveal().to_owned().into(),
     }
 }
@@ -89,7 +93,7 @@ fn no_answer(error: QueryError) -> Unavailable {
 mod tests {
     use tandem_core::metric::Metrics;
     use tandem_core::time::WallTime;
-    use tandem_http::identity::Tokens;
+    use tandem_http::identity::{Role, Tokens};
     use tandem_storage::{Config, NewUser};
 
     use super::*;
@@ -101,7 +105,7 @@ mod tests {
         let storage = Storage::open(&config, Arc::new(Metrics::default())).await.unwrap();
         let tenant = Tenant::default_tenant();
         let (name, extension, password, realm) = ("alice", "1001", "secret", "tandem");
-        let alice = NewUser { tenant: &tenant, name, extension, display_name: None, password, realm };
+        let alice = NewUser { tenant: &tenant, name, extension, display_name: None, password, realm, role: Role::User };
         storage.add_user(alice).await.unwrap();
         storage
     }
@@ -119,8 +123,9 @@ mod tests {
         assert_eq!((second.device_id, second.user_id), (first.device_id, first.user_id));
         let token = tokens.issue(&second.claims(NOW), NOW).unwrap();
         assert_eq!(tokens.verify(&token, NOW).unwrap().user_id, first.user_id);
-        accounts.sign_out(second.refresh_token.reveal()).await.unwrap();
+        let ended = accounts.sign_out(second.refresh_token.reveal()).await.unwrap().unwrap();
+        assert_eq!((ended.user_id, ended.device_id), (first.user_id, first.device_id));
         assert_eq!(accounts.refresh(second.refresh_token.reveal()).await, Ok(None));
-        assert_eq!(accounts.sign_out("whatever").await, Ok(()));
+        assert_eq!(accounts.sign_out("whatever").await, Ok(None));
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ask;
+mod audit_trail;
 mod breaking;
 mod cli;
 mod config;
@@ -19,6 +20,8 @@ mod serve;
 mod services;
 mod table;
 mod telemetry;
+mod tenant_list;
+mod tenants;
 mod token;
 mod tracer;
 mod traces;

@@ -131,6 +131,7 @@ mod tests {
         };
         let trunk = Trunk {
             name: TrunkName("world".into()),
+            tenant: Tenant::default_tenant(),
             address: ([192, 0, 2, 7], 5060).into(),
             prefixes: vec![String::from("+")],
         };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tandem_actors::{Calls, Clock, Group, Node, Outside};
+use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
@@ -25,6 +25,7 @@ use tandem_storage::{Bus, Ledger, Storage, node_id};
 use tracing::{info, warn};
 
 use crate::accounts::AccountTable;
+use crate::audit_trail::StoredAudit;
 use crate::cli::say;
 use crate::config::{Config, Provider};
 use crate::edges::Edges;
@@ -37,6 +38,7 @@ use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
     TraceKeeper,
 };
+use crate::tenants::TenantTable;
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
 use crate::traces::NodeTraces;
@@ -117,7 +119,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let tracer = Arc::new(Tracer::new(config.trace.memory_bytes, clock.clone(), metrics.clone()));
     let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone(), tracer.clone());
     let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));
-    let sip_clock = clock.clone();
+    let (tenants, sip_clock) = (Arc::new(TenantTable::default()), clock.clone());
+    let auditor = Arc::new(Auditor::new(ledger.clone(), node, clock.clone()));
     let deps = Deps {
         calls: calls.clone(),
         accounts: accounts.clone(),
@@ -125,7 +128,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         metrics: metrics.clone(),
         trace: tracer.clone(),
         clock: Arc::new(move || sip_clock.now()),
-        tenant: Tenant::default_tenant(),
+        tenants: tenants.clone(),
+        auditor: auditor.clone(),
         node,
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
@@ -171,7 +175,9 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
-    let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
+    let (trunks, numbering) = (trunks(config), config.numbering()?);
+    let loader =
+        AccountLoader { storage: storage.clone(), accounts, tenants: tenants.clone(), plan, trunks, numbering };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
     let operator = Arc::new(NodeOperator::new(calls.clone(), pool, workers.clone()));
@@ -186,7 +192,9 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         history,
         records,
         traces: Arc::new(traces),
-        tenant: Tenant::default_tenant(),
+        tenants: tenants.clone(),
+        auditor,
+        audit: Arc::new(StoredAudit(storage.clone())),
         domains: domains(config).into(),
         ring_timeout: config.sip.ring_timeout,
     };
@@ -216,10 +224,17 @@ fn trunks(config: &Config) -> Vec<Trunk> {
     let named = |name: &str| tandem_core::party::TrunkName(name.into());
     if config.voip.provider == Provider::Mock {
         let nowhere = ([0, 0, 0, 0], 0).into();
-        return vec![Trunk { name: named("mock"), address: nowhere, prefixes: vec![String::from("+")] }];
+        let everybody = Tenant::default_tenant();
+        return vec![Trunk {
+            name: named("mock"),
+            tenant: everybody,
+            address: nowhere,
+            prefixes: vec![String::from("+")],
+        }];
     }
     let trunk = |it: &tandem_sip::config::TrunkConfig| Trunk {
         name: named(&it.name),
+        tenant: it.tenant.clone(),
         address: it.address,
         prefixes: it.prefixes.clone(),
     };

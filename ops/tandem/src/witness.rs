@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
 use tandem_core::ports::LedgerPort;
@@ -29,5 +30,9 @@ impl LedgerPort for Witness {
 
     fn bind(&self, change: &BindingChange) {
         self.ledger.bind(change);
+    }
+
+    fn audit(&self, event: &AuditEvent) {
+        self.ledger.audit(event);
     }
 }

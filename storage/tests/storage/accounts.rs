@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use sea_orm_migration::MigratorTrait;
-use tandem_core::account::Accounts;
+use tandem_core::account::{Accounts, Role};
 use tandem_core::id::Tenant;
 use tandem_storage::{AccountError, Engine, Migrations, NewUser};
 
@@ -18,6 +18,7 @@ pub(crate) fn alice(tenant: &Tenant) -> NewUser<'_> {
         display_name: Some("Alice"),
         password: "secret",
         realm: "tandem",
+        role: Role::User,
     }
 }
 
@@ -29,7 +30,7 @@ async fn a_user_that_was_added_can_sign_and_her_password_is_nowhere() {
     let user_id = storage.add_user(alice(&tenant)).await.unwrap();
 
     let accounts = Accounts::new(storage.load_accounts().await.unwrap());
-    let account = accounts.find("1001").unwrap();
+    let account = accounts.find(&tenant, "1001").unwrap();
     assert_eq!((account.user_id, account.display_name.as_deref()), (user_id, Some("Alice")));
     // printf '1001:tandem:secret' | md5sum; … | sha256sum
     assert_eq!(account.ha1.md5, "c3c13a6f925563ab1a4905f6c3073f30");
@@ -79,6 +80,7 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
     drop(home.open().await);
     let db = home.other_program().await;
     let all = [
+        "audit_events",
         "call_traces",
         "calls",
         "cdrs",
@@ -90,6 +92,7 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
         "registrations",
         "sessions",
         "signing_keys",
+        "tenant_domains",
         "tenants",
         "users",
     ];

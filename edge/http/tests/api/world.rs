@@ -11,19 +11,24 @@ use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tandem_actors::Clock;
 use tandem_actors::calls::CallView;
 use tandem_actors::drill::How;
 use tandem_actors::tree::{Kind, PartView};
+use tandem_actors::{Auditor, Clock};
+use tandem_core::audit::{Action, AuditEvent, AuditFilter};
+use tandem_core::event::Fact;
 use tandem_core::id::{CallId, CorrelationId, DeviceId, NodeId, Tenant, UserId};
+use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Metrics};
+use tandem_core::ports::{LedgerPort, TenantPort};
+use tandem_core::tenancy::Tenants;
 use tandem_core::time::WallTime;
 use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
-use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
+use tandem_http::identity::{Accounts, Claims, Ended, Opened, Role, SigningKey, Tokens, Unavailable};
 use tandem_http::{
-    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns, Traces,
-    TracesUnavailable, UserCall, serve,
+    Api, AuditTrail, AuditUnavailable, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator,
+    OperatorToken, Page, SignIns, Traces, TracesUnavailable, UserCall, serve,
 };
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -44,6 +49,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) history: Arc<Stored>,
     pub(crate) records: Arc<Written>,
+    pub(crate) audit: Arc<Noted>,
+    pub(crate) tenants: Arc<Domains>,
     tokens: Arc<Tokens>,
     http: reqwest::Client,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -69,6 +76,7 @@ impl World {
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
         let history = Arc::new(Stored::default());
         let records = Arc::new(Written::default());
+        let (audit, tenants) = (Arc::new(Noted::default()), Arc::new(Domains::default()));
         let api = Api {
             metrics: metrics.clone(),
             operator: Arc::new(Node),
@@ -79,14 +87,16 @@ impl World {
             history: history.clone(),
             records: records.clone(),
             traces: Arc::new(Told),
-            tenant: Tenant::default_tenant(),
+            tenants: tenants.clone(),
+            auditor: Arc::new(Auditor::new(audit.clone(), node, clock.clone())),
+            audit: audit.clone(),
             domains: Arc::from([String::from("tandem.example")]),
             ring_timeout: tandem_core::leg::RING_TIMEOUT,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
-        Self { address, player, metrics, clock, history, records, tokens, http, stop: Some(stop), done }
+        Self { address, player, metrics, clock, history, records, audit, tenants, tokens, http, stop: Some(stop), done }
     }
 
     /// An access token of a user.
@@ -170,6 +180,7 @@ fn opened(user: u128) -> Opened {
         name: format!("user{user}").into(),
         extension: format!("100{user}").into(),
         display_name: Some(format!("User {user}").into()),
+        role: Role::User,
         refresh_token: format!("refresh-{user}").into(),
     }
 }
@@ -177,6 +188,64 @@ fn opened(user: u128) -> Opened {
 pub(crate) fn key() -> SigningKey {
     let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     SigningKey { kid: String::from("k1"), pkcs8: pair.as_ref().to_vec() }
+}
+
+/// The audit, in memory.
+#[derive(Default)]
+pub(crate) struct Noted(Mutex<Vec<AuditEvent>>);
+
+impl Noted {
+    /// What was noted of an action: who, whose matter, what and its outcome.
+    pub(crate) fn of(&self, action: Action) -> Vec<(String, String, String, String)> {
+        let events = self.0.lock();
+        let of = events.iter().filter(|event| event.deed.action == action).map(|event| &event.deed);
+        let told = of.map(|deed| {
+            let what = deed.what.clone().unwrap_or_default();
+            (deed.who.to_string(), deed.tenant.to_string(), what, deed.outcome.to_string())
+        });
+        told.collect()
+    }
+}
+
+impl LedgerPort for Noted {
+    fn commit(&self, _: &Fact) {}
+
+    fn bind(&self, _: &BindingChange) {}
+
+    fn audit(&self, event: &AuditEvent) {
+        self.0.lock().push(event.clone());
+    }
+}
+
+impl AuditTrail for Noted {
+    fn read<'a>(&'a self, filter: &'a AuditFilter) -> BoxFuture<'a, Result<Vec<AuditEvent>, AuditUnavailable>> {
+        let mut found = self.0.lock().clone();
+        found.retain(|event| filter.tenant.as_ref().is_none_or(|tenant| event.deed.tenant == *tenant));
+        found.retain(|event| filter.action.is_none_or(|action| event.deed.action == action));
+        found.retain(|event| filter.who.as_ref().is_none_or(|who| event.deed.who == *who));
+        found.retain(|event| filter.from.is_none_or(|from| event.at >= from));
+        found.retain(|event| filter.to.is_none_or(|to| event.at < to));
+        found.retain(|event| filter.before.is_none_or(|before| event.id < before));
+        found.reverse();
+        found.truncate(filter.limit as usize);
+        async move { Ok(found) }.boxed()
+    }
+}
+
+/// Tenants and their domains.
+#[derive(Default)]
+pub(crate) struct Domains(Mutex<Arc<Tenants>>);
+
+impl Domains {
+    pub(crate) fn set(&self, tenants: Tenants) {
+        *self.0.lock() = Arc::new(tenants);
+    }
+}
+
+impl TenantPort for Domains {
+    fn tenants(&self) -> Arc<Tenants> {
+        self.0.lock().clone()
+    }
 }
 
 /// `alice` with her password, and nobody else.
@@ -188,12 +257,15 @@ struct Users {
 impl Accounts for Users {
     fn sign_in<'a>(
         &'a self,
-        _: &'a Tenant,
+        tenant: &'a Tenant,
         name: &'a str,
         password: &'a str,
     ) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
         let answer = match (name, password) {
-            ("alice", "s3cret") => Ok(Some(opened(1))),
+            ("alice", "s3cret") if *tenant == Tenant::default_tenant() => Ok(Some(opened(1))),
+            ("alice", "other") if tenant.as_str() == "acme" => {
+                Ok(Some(Opened { tenant: tenant.clone(), role: Role::Admin, ..opened(9) }))
+            }
             ("busy", _) => Err(Unavailable),
             _ => Ok(None),
         };
@@ -205,8 +277,10 @@ impl Accounts for Users {
         async move { Ok(is_fresh.then(|| opened(1))) }.boxed()
     }
 
-    fn sign_out<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
-        async { Ok(()) }.boxed()
+    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>> {
+        let Opened { tenant, user_id, device_id, .. } = opened(1);
+        let ended = (token == "refresh-1").then_some(Ended { tenant, user_id, device_id });
+        async move { Ok(ended) }.boxed()
     }
 }
 
