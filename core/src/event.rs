@@ -9,6 +9,7 @@ use crate::cdr::Cdr;
 use crate::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
 use crate::machine::Stamp;
 use crate::party::{Number, Party};
+use crate::revocation::Revocation;
 use crate::time::WallTime;
 
 /// How an event reaches those who want it. Every event names its class in [`FactBody::class`] or [`Live::class`].
@@ -245,6 +246,13 @@ pub enum Live {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
+    /// A token, a user or a session was taken back: every node is to know at once.
+    Revoked {
+        /// Who tells it.
+        node: NodeId,
+        /// What.
+        revocation: Revocation,
+    },
 }
 
 impl Live {
@@ -252,7 +260,7 @@ impl Live {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Digit { .. } => Class::Live,
+            Self::Digit { .. } | Self::Revoked { .. } => Class::Live,
         }
     }
 }

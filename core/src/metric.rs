@@ -85,6 +85,9 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+        IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
+        IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
+        ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
     }
 }
 
@@ -102,6 +105,8 @@ names! {
         PeersActive = "tandem_peers_active", "WebRTC peers in memory.";
         ClientsConnected = "tandem_clients_connected", "Event streams open.";
         JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
+        IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
+        Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
     }
 }
 

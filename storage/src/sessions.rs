@@ -84,7 +84,7 @@ impl Storage {
         let next_hash = Expr::value(hashes.whole);
         if current.col_expr(Column::RefreshHash, next_hash).exec(&self.writer).await?.rows_affected == 0 {
             tracing::warn!(device_id = row.id, user_id = row.user_id, "refresh token used again, session revoked");
-            self.revoke(&used.family).await?;
+            self.end_family(&used.family).await?;
             return Ok(None);
         }
         let damaged = QueryError::Damaged { table: "sessions" };
@@ -94,15 +94,15 @@ impl Storage {
         Ok(self.user(&tenant, user).await?.map(|user| (device_id, user, next)))
     }
 
-    /// Ends the session of a token, whether or not there is one.
+    /// Ends the session of a token, whether or not there is one. Whose it was, and which; `None` when there was none.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub async fn close_session(&self, token: &str) -> Result<(), QueryError> {
-        match RefreshToken::parse(token) {
-            Some((_, hashes)) => self.revoke(&hashes.family).await,
-            None => Ok(()),
-        }
+    pub async fn close_session(&self, token: &str) -> Result<Option<(Tenant, DeviceId)>, QueryError> {
+        let Some((_, hashes)) = RefreshToken::parse(token) else { return Ok(None) };
+        self.end_family(&hashes.family).await?;
+        let row = Entity::find().filter(Column::FamilyHash.eq(&hashes.family)).one(&self.reader).await?;
+        Ok(row.and_then(|row| Some((row.tenant.parse().ok()?, row.id.parse().ok()?))))
     }
 
     /// Deletes sessions that have expired, up to 1000; says how many.
@@ -120,7 +120,7 @@ impl Storage {
         Ok(expired.exec(&self.writer).await?.rows_affected)
     }
 
-    async fn revoke(&self, family: &str) -> Result<(), QueryError> {
+    async fn end_family(&self, family: &str) -> Result<(), QueryError> {
         let open = Entity::update_many().filter(Column::FamilyHash.eq(family)).filter(Column::RevokedAt.is_null());
         open.col_expr(Column::RevokedAt, Expr::value(now().date_time())).exec(&self.writer).await?;
         Ok(())

@@ -6,7 +6,7 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
-//!  /api/v1/ops/{calls,tree,break}         the operator's token; `break` only where it was switched on
+//!  /api/v1/ops/{calls,tree,break,revocations}  the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants

@@ -1,6 +1,7 @@
 //! The operator's endpoints.
 
 mod audit;
+mod revoke;
 
 use axum::extract::{FromRequest, MatchedPath, Request, State};
 use axum::http::StatusCode;
@@ -27,6 +28,7 @@ pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/calls/{call_id}/trace", get(trace::trace))
         .route("/tree", get(tree))
         .route("/break", post(break_part))
+        .route("/revocations", post(revoke::revoke))
         .fallback(|| async { Problem::NotFound })
         .layer(from_fn_with_state(shared.clone(), authorized))
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tandem_core::numbering::NumberingPlan;
+use tandem_http::identity::IdentityConfig;
 use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) storage: tandem_storage::Config,
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
+    pub(crate) identity: IdentityConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -160,6 +162,7 @@ impl Config {
         self.storage.check().context("storage")?;
         self.media.check()?;
         self.trace.check()?;
+        self.identity.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -241,6 +244,7 @@ mod tests {
             ("[storage]\nbatch = 0\n", "storage: batch"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
+            ("[identity]\nissuer = \"https://iam.example\"\n", "identity.issuer"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use tandem_actors::drill::How;
+use tandem_core::revocation::Revocation;
 use tracing::{info, warn};
 
 use crate::auth::CameFrom;
@@ -14,6 +15,15 @@ const LONGEST: usize = 64;
 pub(super) fn refused(CameFrom(from): CameFrom, method: &Method, route: &str, hushed: u64) {
     let outcome = Problem::Unauthorized.code();
     warn!(target: "audit", who = "nobody", %from, %method, route, outcome, hushed, "operator's endpoint");
+}
+
+/// The operator took something back, or tried to.
+pub(super) fn revoked(CameFrom(from): CameFrom, revocation: &Revocation, outcome: &Result<(), Problem>) {
+    let outcome = outcome.as_ref().map_or_else(Problem::code, |()| "revoked");
+    let (kind, id) = revocation.what.parts();
+    let id = id.chars().take(LONGEST).collect::<String>();
+    let (tenant, until) = (&revocation.tenant, revocation.until.rfc3339());
+    info!(target: "audit", who = "operator", %from, %tenant, kind, id, until, outcome, "identity revoked");
 }
 
 /// The operator's attempt to break a part. Logged when it goes: also one that is dropped because its body never came.

@@ -17,10 +17,11 @@ use tandem_actors::drill::How;
 use tandem_actors::tree::{Kind, PartView};
 use tandem_core::id::{CallId, CorrelationId, DeviceId, NodeId, Tenant, UserId};
 use tandem_core::metric::{Counter, Metrics};
+use tandem_core::revocation::Revocation;
 use tandem_core::time::WallTime;
 use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
-use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
+use tandem_http::identity::{Accounts, Claims, Gate, Opened, Revocations, Revoker, SigningKey, Tokens, Unavailable};
 use tandem_http::{
     Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns, Traces,
     TracesUnavailable, UserCall, serve,
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) history: Arc<Stored>,
+    pub(crate) revocations: Arc<Revocations>,
     tokens: Arc<Tokens>,
     http: reqwest::Client,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -56,6 +58,15 @@ impl World {
     }
 
     pub(crate) fn with(config: Config, may_break: bool) -> Self {
+        Self::behind(config, may_break, |gate, _, _| gate)
+    }
+
+    /// With another gate than the one for our own tokens.
+    pub(crate) fn behind(
+        config: Config,
+        may_break: bool,
+        gate: impl FnOnce(Gate, &Clock, &Arc<Metrics>) -> Gate,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, clock, player) = (Arc::new(Metrics::default()), Clock::start(), Arc::new(Player::default()));
@@ -65,6 +76,9 @@ impl World {
         player.join(clients.clone());
         let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
+        let revocations = Arc::new(Revocations::default());
+        let own = Gate::new(tokens.clone(), revocations.clone(), clock.clone(), metrics.clone());
+        let gate = Arc::new(gate(own, &clock, &metrics));
         let history = Arc::new(Stored::default());
         let api = Api {
             metrics: metrics.clone(),
@@ -73,6 +87,8 @@ impl World {
             may_break,
             clients,
             sign_ins: Arc::new(sign_ins),
+            gate,
+            revoker: Arc::new(InMemory(revocations.clone())),
             history: history.clone(),
             traces: Arc::new(Told),
             tenant: Tenant::default_tenant(),
@@ -82,7 +98,7 @@ impl World {
         let (stop, stopped) = oneshot::channel::<()>();
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
-        Self { address, player, metrics, clock, history, tokens, http, stop: Some(stop), done }
+        Self { address, player, metrics, clock, history, revocations, tokens, http, stop: Some(stop), done }
     }
 
     /// An access token of a user.
@@ -202,6 +218,16 @@ impl Accounts for Users {
     }
 
     fn sign_out<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// Revokes on this node and nowhere else.
+struct InMemory(Arc<Revocations>);
+
+impl Revoker for InMemory {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.apply([revocation.clone()]);
         async { Ok(()) }.boxed()
     }
 }
