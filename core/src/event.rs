@@ -1,5 +1,7 @@
 //! What happened, for the ledger and for integrators: facts, their envelope and the class of every event.
 
+mod read;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use crate::machine::Stamp;
 use crate::party::{Number, Party};
 use crate::revocation::Revocation;
 use crate::time::WallTime;
+
+pub use read::InvalidEvent;
 
 /// How an event reaches those who want it. Every event names its class in [`FactBody::class`] or [`Live::class`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -85,9 +85,13 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+<<<<<<< HEAD
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
+=======
+        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+>>>>>>> h-nats
     }
 }
 

@@ -6,7 +6,11 @@ pub(crate) mod call;
 pub(crate) mod call_trace;
 pub(crate) mod cdr;
 pub(crate) mod device;
+<<<<<<< HEAD
 pub(crate) mod external_identity;
+=======
+pub(crate) mod event;
+>>>>>>> h-nats
 pub(crate) mod leg;
 pub(crate) mod outbox;
 pub(crate) mod registration;

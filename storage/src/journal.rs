@@ -14,9 +14,12 @@
 mod frame;
 mod segment;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
+use std::error::Error;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -30,9 +33,13 @@ use tokio::sync::Notify;
 
 use self::segment::Segment;
 use crate::config::Config;
+use crate::node::NodeIdError;
+
+/// File of entries that were set aside.
+const POISONED: &str = "poisoned";
 
 /// Something to be stored, as it is read.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     Fact(Box<Fact>),
@@ -78,6 +85,9 @@ pub enum JournalError {
         /// What is wrong.
         source: io::Error,
     },
+    /// It cannot be said whose journal it is.
+    #[error(transparent)]
+    Node(#[from] NodeIdError),
 }
 
 /// See the module.
@@ -233,6 +243,24 @@ impl Journal {
         done.iter().for_each(|segment| segment.remove(&self.folder));
     }
 
+    /// Writes down, and onto the disk, an entry that the database will never take: one line of JSON in `poisoned`. Done
+    /// again, there are two lines.
+    pub(crate) fn set_aside(&self, entry: &Entry, why: &dyn Error) -> io::Result<()> {
+        let mut reason = why.to_string();
+        let mut cause = why.source();
+        while let Some(source) = cause {
+            reason += &format!(": {source}");
+            cause = source.source();
+        }
+        let mut line = serde_json::to_vec(&serde_json::json!({ "reason": reason, "entry": entry }))?;
+        line.push(b'\n');
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(POISONED))?;
+        file.write_all(&line)?;
+        file.sync_data()?;
+        tracing::error!(reason, file = POISONED, "entry that the database refuses, set aside: somebody has to look");
+        Ok(())
+    }
+
     /// The first segment that is not before the position, and whether it is the one that is written to.
     fn segment_at(&self, position: Position) -> Option<(Segment, bool)> {
         let state = self.state.lock();
@@ -249,7 +277,7 @@ impl Journal {
                 Ok((payload, behind)) => {
                     batch.frames += 1;
                     rest = behind;
-                    match serde_json::from_slice(payload) {
+                    match serde_json::from_slice(&storable(payload)) {
                         Ok(entry) => batch.entries.push(entry),
                         Err(_) => self.put_aside(segment.number, "journal entry is unknown here"),
                     }
@@ -323,6 +351,23 @@ impl State {
         self.lost += 1;
         false
     }
+}
+
+/// The text without NULs, which no text in PostgreSQL may have: as JSON writes them, and what stands for the unreadable.
+/// Both are equally long, so this is the same wherever it is done.
+fn storable(payload: &[u8]) -> Cow<'_, [u8]> {
+    const NUL: &[u8] = b"\\u0000";
+    const REPLACEMENT: &[u8] = b"\\ufffd";
+    let Some(first) = payload.windows(NUL.len()).position(|it| it == NUL) else { return Cow::Borrowed(payload) };
+    let mut clean = payload.to_vec();
+    let mut at = first;
+    while let Some(found) = clean.get_mut(at..at + NUL.len()) {
+        if found == NUL {
+            found.copy_from_slice(REPLACEMENT);
+        }
+        at += 1;
+    }
+    Cow::Owned(clean)
 }
 
 impl Batch {

@@ -2,26 +2,36 @@
 //!
 //! ```text
 //!  commit, bind ──▶ journal ──store_batch──▶ transaction ──▶ release ──▶ (relay)
-//!                      ▲                          └── failed: kept, tried again after 100 ms … 5 s
+//!                      ▲                          ├── failed: kept, tried again after 100 ms … 5 s
+//!                      │                          └── refused for what is in it: halves, down to the one entry
+//!                      │                              that is to blame ──▶ journal/poisoned, alarm
 //! ```
+//!
+//! # Invariants
+//! * An entry leaves the journal when the database has it, or else `journal/poisoned` has.
+//! * No entry that the database refuses keeps another one from it.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_core::event::Fact;
+use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Fill, Queue, Queues};
 use tandem_core::ports::LedgerPort;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
 use crate::batch::{self, BatchError, Known};
 use crate::bus::Bus;
 use crate::database::Storage;
 use crate::heartbeat::Heartbeat;
-use crate::journal::{EntryRef, Journal, JournalError, Position};
+use crate::journal::{Entry, EntryRef, Journal, JournalError, Position};
+use crate::node::node_id;
 use crate::time::Waits;
 
 /// Between two heartbeats, and two tries to write what the disk did not take.
@@ -33,13 +43,15 @@ pub struct Ledger {
     pub(crate) storage: Arc<Storage>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) heartbeat: Heartbeat,
+    /// Whose registrations it keeps.
+    node: NodeId,
     journal: Journal,
     /// Locked by whoever writes: a loop that was killed may still be in its last step.
     writer: Mutex<Writer>,
     /// There may be something to publish.
     pub(crate) stored: Notify,
-    /// Id of the last outbox row that was published. Locked by whoever publishes.
-    pub(crate) published: Mutex<i64>,
+    /// Rows that were published and are still in the outbox. Locked by whoever publishes.
+    pub(crate) published: Mutex<HashSet<i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +63,10 @@ struct Writer {
 /// Why a batch is still in the journal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    #[error("journal cannot be read")]
+    #[error("journal cannot be read, or not be written aside")]
     Journal(#[from] std::io::Error),
+    #[error("database does not answer")]
+    Late(#[from] Elapsed),
     #[error(transparent)]
     Batch(#[from] BatchError),
 }
@@ -70,8 +84,9 @@ impl Ledger {
     /// then the loops.
     ///
     /// # Errors
-    /// [`JournalError`]: another process has it, or the folder is unusable.
+    /// [`JournalError`]: another process has it, the folder is unusable, or the node does not know who it is.
     pub fn open(storage: Arc<Storage>, bus: Arc<Bus>) -> Result<Arc<Self>, JournalError> {
+        let node = node_id(&storage.config.data_dir)?;
         let journal = Journal::open(&storage.config, storage.metrics.clone())?;
         let folder: PathBuf = storage.config.journal_dir();
         let heartbeat = Heartbeat::open(&folder).map_err(|source| JournalError::Io { folder, source })?;
@@ -80,6 +95,7 @@ impl Ledger {
             storage,
             bus,
             heartbeat,
+            node,
             journal,
             writer: Mutex::default(),
             stored: Notify::new(),
@@ -128,14 +144,39 @@ impl Ledger {
         let mut writer = self.writer.lock().await;
         let batch = self.journal.read(writer.position, self.storage.config.batch)?;
         if !batch.entries.is_empty() {
-            let stored = batch::store(&self.storage.writer, &writer.known, &batch.entries).await?;
-            self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
-            writer.remember(stored.calls);
+            self.store_entries(&mut writer, &batch.entries).await?;
             self.stored.notify_one();
         }
         writer.position = batch.next;
         self.journal.release(batch.next, batch.frames);
         Ok(batch.frames)
+    }
+
+    /// Stores some entries, in one transaction unless the database refuses what is in one of them.
+    async fn store_entries(&self, writer: &mut Writer, entries: &[Entry]) -> Result<(), StoreError> {
+        let config = &self.storage.config;
+        // Both ends have deadlines; this one is for a server that vanished without a word.
+        let limit = config.acquire_timeout + config.statement_timeout;
+        let mut parts = vec![entries];
+        while let Some(part) = parts.pop() {
+            let storing = batch::store(&self.storage.writer, &writer.known, self.node, part);
+            match (timeout(limit, storing).await?, part) {
+                (Ok(stored), _) => {
+                    self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
+                    writer.remember(stored.calls);
+                }
+                (Err(error), [poison]) if error.is_refusal() => {
+                    self.journal.set_aside(poison, &error)?;
+                    self.storage.metrics.count(Counter::FactsPoisoned);
+                }
+                (Err(error), _) if error.is_refusal() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn beat_loop(&self) {

@@ -2,7 +2,7 @@
 //! in, and with what.
 //!
 //! ```text
-//!  commit ──▶ journal ──write_loop──▶ rows + outbox (one transaction) ──relay_loop──▶ bus
+//!  commit ──▶ journal ──write_loop──▶ rows + events + outbox (one transaction) ──relay_loop──▶ bus
 //!  bind   ──▶    │                                                            live ──▶ │
 //!                └── replayed at start, before anything else ([`Ledger::recover`])
 //! ```
@@ -11,7 +11,7 @@
 //! * A fact is in the journal when `commit` returns, and leaves it only after its transaction was committed.
 //! * Whatever is done twice (a commit, a replay, a recovery) leaves the same rows as once.
 //! * No password and no refresh token is kept, only hashes of them.
-//! * Exactly one connection writes. Entities do not leave this crate.
+//! * On SQLite exactly one connection writes. Entities do not leave this crate.
 
 mod accounts;
 mod batch;
@@ -29,6 +29,7 @@ mod keys;
 mod ledger;
 mod migration;
 mod node;
+mod outbox;
 mod passwords;
 mod projection;
 mod record;
@@ -44,7 +45,7 @@ pub use accounts::{AccountError, AccountsVersion, NewUser, User};
 pub use bus::{Bus, PublishedEvent};
 pub use calls::RecentCall;
 pub use config::{Config, OutOfRange};
-pub use database::{OpenError, QueryError, Storage};
+pub use database::{DatabaseUrl, Engine, OpenError, QueryError, Storage};
 pub use entity::call::CallStatus;
 pub use external_identities::{ExternalIdentity, IdentityError};
 pub use history::{LARGEST_PAGE, UserCall, UserCalls};

@@ -6,6 +6,8 @@ mod m0003_outbox;
 mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
+mod m0007_events;
+mod m0012_archive;
 mod m0011_revocations;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
@@ -24,6 +26,8 @@ impl MigratorTrait for Migrations {
             Box::new(m0004_registrations::Migration),
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
+            Box::new(m0007_events::Migration),
+            Box::new(m0012_archive::Migration),
             Box::new(m0011_revocations::Migration),
         ]
     }

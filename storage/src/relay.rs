@@ -3,17 +3,16 @@
 use std::error::Error;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::Expr;
-use sea_orm::{DbErr, QueryOrder, QuerySelect};
+use sea_orm::{DbErr, JoinType, QueryOrder, QuerySelect};
 use tandem_core::metric::Counter;
 use tokio::time::sleep;
 
 use crate::bus::PublishedEvent;
-use crate::entity::outbox::{Column, Entity};
+use crate::entity::{event, outbox};
 use crate::ledger::Ledger;
-use crate::time::{Waits, now};
+use crate::time::Waits;
 
-/// Rows that are read and marked at a time.
+/// Rows that are published at a time.
 const BATCH: u64 = 1_000;
 
 impl Ledger {
@@ -33,14 +32,15 @@ impl Ledger {
         }
     }
 
-    /// Publishes and marks one batch. Returns how many rows it had.
+    /// Publishes one batch and takes it out of the outbox. Returns how many rows it had.
     async fn relay_batch(&self) -> Result<usize, DbErr> {
         let mut published = self.published.lock().await;
-        let rows: Vec<(i64, String, String)> = Entity::find()
+        let rows: Vec<(i64, String, String)> = outbox::Entity::find()
             .select_only()
-            .columns([Column::Id, Column::Subject, Column::Payload])
-            .filter(Column::PublishedAt.is_null())
-            .order_by_asc(Column::Id)
+            .column(outbox::Column::Id)
+            .columns([event::Column::Subject, event::Column::Payload])
+            .join(JoinType::InnerJoin, to_event())
+            .order_by_asc(outbox::Column::Id)
             .limit(BATCH)
             .into_tuple()
             .all(&self.storage.reader)
@@ -50,19 +50,25 @@ impl Ledger {
             return Ok(0);
         }
         for (id, subject, payload) in rows {
-            // Published before, and not marked because the loop was dropped in between.
-            if id > *published {
+            // Published before, and not taken out because the loop was dropped in between.
+            if !published.contains(&id) {
                 self.bus.send(PublishedEvent { subject, payload });
                 self.storage.metrics.count(Counter::FactsPublished);
-                *published = id;
+                published.insert(id);
             }
         }
-        let marked = ids.len();
-        Entity::update_many()
-            .col_expr(Column::PublishedAt, Expr::value(now().date_time()))
-            .filter(Column::Id.is_in(ids))
-            .exec(&self.storage.writer)
-            .await?;
-        Ok(marked)
+        let relayed = ids.len();
+        outbox::Entity::delete_many().filter(outbox::Column::Id.is_in(ids)).exec(&self.storage.writer).await?;
+        published.clear();
+        Ok(relayed)
     }
+}
+
+/// Every row of the outbox has its event.
+fn to_event() -> RelationDef {
+    use {event::Column as Event, outbox::Column as Outbox};
+    outbox::Entity::belongs_to(event::Entity)
+        .from((Outbox::Aggregate, Outbox::Seq))
+        .to((Event::Aggregate, Event::Seq))
+        .into()
 }

@@ -113,7 +113,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let accounts = Arc::new(AccountTable::default());
     let registrar = Registrar::new(config.sip.registration.clone(), ledger.clone(), metrics.clone());
     let registrar = Arc::new(registrar);
-    registrar.restore(storage.load_bindings().await?);
+    registrar.restore(storage.load_bindings(node).await?);
     let tracer = Arc::new(Tracer::new(config.trace.memory_bytes, clock.clone(), metrics.clone()));
     let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone(), tracer.clone());
     let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));

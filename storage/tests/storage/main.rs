@@ -1,15 +1,39 @@
-//! Storage as the node uses it: real files, a real database, and everything that can come between them.
+//! Storage as the node uses it: real files, a real database, and everything that can come between them. One suite, run
+//! once on each engine.
 
-mod accounts;
-mod faults;
-// What is marked so may unwrap, like the tests themselves.
+#![allow(clippy::duplicate_mod, reason = "one suite, once for each engine")]
+
 #[cfg(test)]
-mod history;
+#[path = "."]
+mod sqlite {
+    const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
+
+    mod accounts;
+    mod faults;
+    mod history;
+    mod identity;
+    mod outbox;
+    mod poison;
+    mod recovery;
+    mod rows;
+    mod support;
+    mod traces;
+}
+
 #[cfg(test)]
-mod identity;
-mod recovery;
-mod rows;
-#[cfg(test)]
-mod support;
-#[cfg(test)]
-mod traces;
+#[path = "."]
+mod postgres {
+    const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
+
+    mod accounts;
+    mod faults;
+    mod history;
+    mod identity;
+    mod outage;
+    mod outbox;
+    mod poison;
+    mod recovery;
+    mod rows;
+    mod support;
+    mod traces;
+}

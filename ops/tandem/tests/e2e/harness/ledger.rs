@@ -14,7 +14,7 @@ pub struct Ledger(PathBuf);
 #[derive(Clone, Debug)]
 pub struct Cdr(Value);
 
-/// An event of the outbox: CloudEvents in JSON.
+/// An event of the history: CloudEvents in JSON.
 #[derive(Clone, Debug)]
 pub struct Event(Value);
 
@@ -51,7 +51,7 @@ impl Ledger {
 
     /// Every event of a call, in order.
     pub fn events(&self, call: &str) -> Vec<Event> {
-        let rows = self.query(&format!("SELECT payload FROM outbox WHERE aggregate = '{call}' ORDER BY seq"));
+        let rows = self.query(&format!("SELECT payload FROM events WHERE aggregate = '{call}' ORDER BY seq"));
         let body = |row: Value| row["payload"].as_str().and_then(|it| serde_json::from_str(it).ok());
         rows.into_iter().filter_map(body).map(Event).collect()
     }
