@@ -13,6 +13,7 @@ use crate::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
 use crate::machine::Stamp;
 use crate::party::{Number, Party};
 use crate::quality::MediaQuality;
+use crate::revocation::Revocation;
 use crate::time::WallTime;
 
 pub use read::InvalidEvent;
@@ -269,6 +270,13 @@ pub enum Live {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
+    /// A token, a user or a session was taken back: every node is to know at once.
+    Revoked {
+        /// Who tells it.
+        node: NodeId,
+        /// What.
+        revocation: Revocation,
+    },
 }
 
 impl Live {
@@ -276,7 +284,7 @@ impl Live {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Digit { .. } => Class::Live,
+            Self::Digit { .. } | Self::Revoked { .. } => Class::Live,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod pii;
 pub mod ports;
 pub mod quality;
 pub mod restart;
+pub mod revocation;
 pub mod routing;
 pub mod tenancy;
 pub mod time;

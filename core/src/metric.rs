@@ -88,6 +88,9 @@ names! {
         PublishFailures = "tandem_bus_publish_failures_total", "Times that facts could not be given to the bus, and stayed in the outbox.";
         EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
         StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
+        IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
+        IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
+        ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
     }
 }
@@ -110,6 +113,8 @@ names! {
         OutboxOldestSeconds = "tandem_outbox_oldest_seconds", "Age of the oldest of them.";
         OutboxRefused = "tandem_outbox_refused_events", "Events that the bus refused too often and that were set aside.";
         BusConnected = "tandem_bus_connected", "Whether NATS is connected (1); 0 without one.";
+        IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
+        Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
     }
 }
 

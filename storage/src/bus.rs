@@ -14,12 +14,14 @@ mod state;
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
 use tandem_core::event::Live;
 use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Fill, Metrics};
 use tandem_core::ports::BusPort;
+use tandem_core::revocation::Revocation;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -139,30 +141,79 @@ impl BusPort for Bus {
 }
 
 fn live(event: &Live) -> PublishedEvent {
-    let Live::Digit { context, call, leg_id, digit } = event;
-    let subject = format!("tandem.v1.{}.live.call.{call}.digit", context.tenant);
-    let payload = json!({
-        "specversion": "1.0",
-        "id": Uuid::now_v7(),
-        "source": format!("/tandem/{}", context.node),
-        "type": "tandem.call.digit.v1",
-        "subject": subject,
-        "time": now(),
-        "datacontenttype": "application/json",
-        "tenantid": context.tenant,
-        "correlationid": context.correlation_id,
-        "callid": call,
-        "data": { "leg_id": leg_id, "digit": digit },
-    });
-    PublishedEvent { payload: payload.to_string(), subject }
+    match event {
+        Live::Digit { context, call, leg_id, digit } => {
+            let subject = format!("tandem.v1.{}.live.call.{call}.digit", context.tenant);
+            let payload = json!({
+                "specversion": "1.0",
+                "id": Uuid::now_v7(),
+                "source": format!("/tandem/{}", context.node),
+                "type": "tandem.call.digit.v1",
+                "subject": subject,
+                "time": now(),
+                "datacontenttype": "application/json",
+                "tenantid": context.tenant,
+                "correlationid": context.correlation_id,
+                "callid": call,
+                "data": { "leg_id": leg_id, "digit": digit },
+            });
+            PublishedEvent { payload: payload.to_string(), subject }
+        }
+        Live::Revoked { node, revocation } => {
+            let subject = format!("tandem.v1.{}.live.identity.revoked", revocation.tenant);
+            let payload = json!({
+                "specversion": "1.0",
+                "id": Uuid::now_v7(),
+                "source": format!("/tandem/{node}"),
+                "type": "tandem.identity.revoked.v1",
+                "subject": subject,
+                "time": now(),
+                "datacontenttype": "application/json",
+                "tenantid": revocation.tenant,
+                "data": revocation,
+            });
+            PublishedEvent { payload: payload.to_string(), subject }
+        }
+    }
+}
+
+impl PublishedEvent {
+    /// What was revoked, if that is what it tells.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Revocation> {
+        #[derive(Deserialize)]
+        struct Told {
+            data: Revocation,
+        }
+        let is_one = self.subject.ends_with(".live.identity.revoked");
+        is_one.then(|| serde_json::from_str::<Told>(&self.payload).ok()).flatten().map(|told| told.data)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use tandem_core::event::Context;
     use tandem_core::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
+    use tandem_core::revocation::Revoked;
+    use tandem_core::time::WallTime;
 
     use super::*;
+
+    #[test]
+    fn a_revocation_is_read_as_it_was_told() {
+        let bus = Bus::new(8, Arc::default());
+        let mut events = bus.subscribe();
+        let what = Revoked::Token("t1".to_owned());
+        let until = WallTime(1_790_000_000_000_000);
+        let revocation = Revocation { tenant: Tenant::default_tenant(), what, until };
+        let node = NodeId::from_uuid(Uuid::from_u128(7));
+        bus.publish(&Live::Revoked { node, revocation: revocation.clone() });
+        let event = events.try_recv().unwrap();
+        assert_eq!(event.subject, "tandem.v1.default.live.identity.revoked");
+        assert_eq!(event.revocation(), Some(revocation));
+        let other = PublishedEvent { subject: "tandem.v1.default.live.call.x.digit".to_owned(), ..(*event).clone() };
+        assert_eq!(other.revocation(), None);
+    }
 
     #[test]
     fn a_digit_reaches_who_listens_and_is_counted_when_nobody_does() {

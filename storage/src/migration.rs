@@ -10,6 +10,7 @@ mod m0007_events;
 mod m0008_cdrs;
 mod m0009_tenancy;
 mod m0012_archive;
+mod m0011_revocations;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0008_cdrs::Migration),
             Box::new(m0009_tenancy::Migration),
             Box::new(m0012_archive::Migration),
+            Box::new(m0011_revocations::Migration),
         ]
     }
 }

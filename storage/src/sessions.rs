@@ -95,7 +95,7 @@ impl Storage {
         let next_hash = Expr::value(hashes.whole);
         if current.col_expr(Column::RefreshHash, next_hash).exec(&self.writer).await?.rows_affected == 0 {
             tracing::warn!(device_id = row.id, user_id = row.user_id, "refresh token used again, session revoked");
-            self.revoke(&used.family).await?;
+            self.end_family(&used.family).await?;
             return Ok(None);
         }
         let damaged = QueryError::Damaged { table: "sessions" };
@@ -113,7 +113,7 @@ impl Storage {
         let Some((_, hashes)) = RefreshToken::parse(token) else { return Ok(None) };
         let open = Entity::find().filter(Column::FamilyHash.eq(&hashes.family)).filter(Column::RevokedAt.is_null());
         let Some(row) = open.one(&self.reader).await? else { return Ok(None) };
-        self.revoke(&hashes.family).await?;
+        self.end_family(&hashes.family).await?;
         match (row.tenant.parse(), row.user_id.parse(), row.id.parse()) {
             (Ok(tenant), Ok(user_id), Ok(device_id)) => Ok(Some(ClosedSession { tenant, user_id, device_id })),
             _ => Err(QueryError::Damaged { table: "sessions" }),
@@ -135,7 +135,7 @@ impl Storage {
         Ok(expired.exec(&self.writer).await?.rows_affected)
     }
 
-    async fn revoke(&self, family: &str) -> Result<(), QueryError> {
+    async fn end_family(&self, family: &str) -> Result<(), QueryError> {
         let open = Entity::update_many().filter(Column::FamilyHash.eq(family)).filter(Column::RevokedAt.is_null());
         open.col_expr(Column::RevokedAt, Expr::value(now().date_time())).exec(&self.writer).await?;
         Ok(())

@@ -26,6 +26,7 @@ use crate::cdrs::{EXPORTS, Records};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
+use crate::identity::{Gate, Revoker};
 use crate::metrics::exposition;
 use crate::operator::{NotReady, Operator};
 use crate::problem::{Door, Problem, as_asked};
@@ -49,6 +50,10 @@ pub struct Api {
     pub clients: Arc<Clients>,
     /// Who may sign in.
     pub sign_ins: Arc<SignIns>,
+    /// Whose token is good.
+    pub gate: Arc<Gate>,
+    /// Takes tokens back.
+    pub revoker: Arc<dyn Revoker>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
     /// Billing records.

@@ -8,7 +8,7 @@
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
 //!  /api/v1/cdrs                           an access token
 //!  /api/v1/audit                          an access token of an administrator
-//!  /api/v1/ops/{calls,cdrs,tree,break,audit} the operator's token; `break` only where it was switched on
+//!  /api/v1/ops/{calls,cdrs,tree,break,audit,revocations} the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants

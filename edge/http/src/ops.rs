@@ -1,6 +1,7 @@
 //! The operator's endpoints.
 
 mod attempt;
+mod revoke;
 
 use attempt::Attempt;
 use axum::extract::{FromRequest, Request, State};
@@ -31,6 +32,7 @@ pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/tree", get(tree))
         .route("/break", post(break_part))
         .route("/audit", get(audit::list_all))
+        .route("/revocations", post(revoke::revoke))
         .fallback(|| async { Problem::NotFound })
         .layer(from_fn_with_state(shared.clone(), authorized))
 }

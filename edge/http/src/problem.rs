@@ -16,7 +16,7 @@ use tandem_sdp::SdpError;
 use utoipa::ToSchema;
 
 use crate::history::HistoryUnavailable;
-use crate::identity;
+use crate::identity::{self, NotMapped};
 use crate::operator::BreakRefused;
 
 /// When to try again what cannot be done now.
@@ -68,6 +68,8 @@ pub(crate) enum Problem {
     UnknownNumber,
     #[error("nobody can be reached at this number")]
     CalleeUnreachable,
+    #[error("{0}")]
+    NotMapped(NotMapped),
     #[error("calling there is not allowed")]
     Forbidden,
     #[error("only an administrator of the tenant may do this")]
@@ -145,7 +147,11 @@ impl Problem {
             | Self::Unauthenticated(Door::Api)
             | Self::InvalidCredentials
             | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
-            Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::NotAdmin | Self::BreakDisabled => {
+            Self::Unauthenticated(Door::Calls)
+            | Self::NotMapped(_)
+            | Self::Forbidden
+            | Self::NotAdmin
+            | Self::BreakDisabled => {
                 StatusCode::FORBIDDEN
             }
             Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
@@ -187,7 +193,7 @@ impl Problem {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::UnknownNumber => "unknown_number",
             Self::CalleeUnreachable => "unreachable",
-            Self::Forbidden | Self::NotAdmin => "forbidden",
+            Self::NotMapped(_) | Self::Forbidden | Self::NotAdmin => "forbidden",
             Self::InitiationFailed => "call_initiation_failed",
             Self::TerminationFailed => "call_termination_failed",
             Self::InvalidCredentials => "invalid_credentials",

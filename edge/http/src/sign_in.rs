@@ -18,7 +18,7 @@ use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
 use tracing::{error, warn};
 
-use crate::identity::{Accounts, Claims, Ended, Opened, TokenError, Tokens};
+use crate::identity::{Accounts, Ended, Opened, Tokens};
 use crate::problem::Problem;
 
 /// Sign-ins a minute, and at once, with one name.
@@ -69,11 +69,6 @@ impl SignIns {
 
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.tokens
-    }
-
-    /// Who carries this token.
-    pub(crate) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        self.tokens.verify(token, self.now())
     }
 
     pub(crate) async fn sign_in(

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tandem_core::numbering::NumberingPlan;
+use tandem_http::identity::IdentityConfig;
 use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) bus: tandem_storage::BusConfig,
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
+    pub(crate) identity: IdentityConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -162,6 +164,7 @@ impl Config {
         self.bus.check().context("bus")?;
         self.media.check()?;
         self.trace.check()?;
+        self.identity.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -244,6 +247,7 @@ mod tests {
             ("[bus]\nstream_replicas = 2\n", "bus: stream_replicas"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
+            ("[identity]\nissuer = \"https://iam.example\"\n", "identity.issuer"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

@@ -16,7 +16,7 @@ use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
-use tandem_http::identity::Tokens;
+use tandem_http::identity::{Gate, Issuer, Revocations, Tokens};
 use tandem_http::{Api, Clients, OperatorToken, SignIns};
 use tandem_media::Pool;
 use tandem_provider::{Mock, VoipProvider};
@@ -32,11 +32,13 @@ use crate::edges::Edges;
 use crate::identity::{StoredAccounts, signing_keys};
 use crate::last_media::LastMedia;
 use crate::operator::{MEDIA, NodeOperator};
+use crate::outsiders::StoredOutsiders;
 use crate::plan::LivePlan;
 use crate::records::StoredRecords;
+use crate::revoker::StoredRevoker;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
-    TraceKeeper,
+    AccountLoader, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
+    RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
 };
 use crate::tenants::TenantTable;
 use crate::token::operator_token;
@@ -163,7 +165,24 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
 
     let tokens = Arc::new(Tokens::new(signing_keys(&storage).await?)?);
     let keeper = SessionKeeper { storage: storage.clone(), tokens: tokens.clone() };
-    let stored = Arc::new(StoredAccounts::new(storage.clone()));
+    let revocations = Arc::new(Revocations::default());
+    let revocation_keeper = RevocationKeeper {
+        storage: storage.clone(),
+        revocations: revocations.clone(),
+        bus: bus.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    // Nobody is let in before it is known whom not to.
+    revocation_keeper.load().await.map_err(anyhow::Error::from_boxed)?;
+    let issuer = Issuer::new(&config.identity, clock.clone(), metrics.clone()).context("identity")?;
+    let mut gate = Gate::new(tokens.clone(), revocations.clone(), clock.clone(), metrics.clone());
+    if let Some(issuer) = &issuer {
+        let outsiders = StoredOutsiders { storage: storage.clone(), realm: config.sip.realm.clone() };
+        gate = gate.with_issuer(issuer.clone(), Arc::new(outsiders), Tenant::default_tenant());
+    }
+    let revoker = Arc::new(StoredRevoker { storage: storage.clone(), revocations, bus: bus.clone(), node });
+    let stored = Arc::new(StoredAccounts::new(storage.clone(), revoker.clone()));
     let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
     let history = Arc::new(StoredCalls(storage.clone()));
     let records = Arc::new(StoredRecords(storage.clone()));
@@ -189,6 +208,8 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         may_break: config.ops.allow_break,
         clients,
         sign_ins,
+        gate: Arc::new(gate),
+        revoker,
         history,
         records,
         traces: Arc::new(traces),
@@ -202,13 +223,18 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let listener = TcpListener::bind(bind).with_context(|| format!("http.bind {bind}"))?;
     let http = HttpService { listener, api, config: config.http.clone() };
 
+    let services = Group::new("services").with(Arc::new(revocation_keeper));
+    let services = match issuer {
+        Some(issuer) => services.with(Arc::new(IssuerKeeper(issuer))),
+        None => services,
+    };
     let disk = DiskWatch { ledger: ledger.clone(), calls: calls.clone() };
     let groups = vec![
         Group::new("ledger").with(Arc::new(LedgerWriter(ledger.clone()))).with(Arc::new(disk)),
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod http;
+mod issuer;
 mod ledger;
 mod provider;
+mod revocations;
 mod sessions;
 mod sip;
 mod traces;
@@ -11,8 +13,10 @@ mod worker;
 
 pub(crate) use accounts::AccountLoader;
 pub(crate) use http::HttpService;
+pub(crate) use issuer::IssuerKeeper;
 pub(crate) use ledger::{DiskWatch, LedgerWriter, Relay};
 pub(crate) use provider::MockProvider;
+pub(crate) use revocations::RevocationKeeper;
 pub(crate) use sessions::SessionKeeper;
 pub(crate) use sip::SipLoop;
 pub(crate) use traces::TraceKeeper;

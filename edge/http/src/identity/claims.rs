@@ -74,6 +74,10 @@ impl Payload {
         }
     }
 
+    pub(super) fn token_id(&self) -> Box<str> {
+        self.jti.to_string().into()
+    }
+
     pub(super) fn into_claims(self) -> Claims {
         Claims {
             tenant: self.tenant,

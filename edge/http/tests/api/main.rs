@@ -10,6 +10,7 @@ mod events;
 mod hostile;
 mod identity;
 mod log;
+mod outside;
 mod page;
 mod player;
 mod world;

@@ -21,11 +21,14 @@ use tandem_core::id::{CallId, CorrelationId, DeviceId, NodeId, Tenant, UserId};
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Metrics};
 use tandem_core::ports::{LedgerPort, TenantPort};
+use tandem_core::revocation::Revocation;
 use tandem_core::tenancy::Tenants;
 use tandem_core::time::WallTime;
 use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
-use tandem_http::identity::{Accounts, Claims, Ended, Opened, Role, SigningKey, Tokens, Unavailable};
+use tandem_http::identity::{
+    Accounts, Claims, Ended, Gate, Opened, Revocations, Revoker, Role, SigningKey, Tokens, Unavailable,
+};
 use tandem_http::{
     Api, AuditTrail, AuditUnavailable, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator,
     OperatorToken, Page, SignIns, Traces, TracesUnavailable, UserCall, serve,
@@ -51,6 +54,7 @@ pub(crate) struct World {
     pub(crate) records: Arc<Written>,
     pub(crate) audit: Arc<Noted>,
     pub(crate) tenants: Arc<Domains>,
+    pub(crate) revocations: Arc<Revocations>,
     tokens: Arc<Tokens>,
     http: reqwest::Client,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -65,6 +69,15 @@ impl World {
     }
 
     pub(crate) fn with(config: Config, may_break: bool) -> Self {
+        Self::behind(config, may_break, |gate, _, _| gate)
+    }
+
+    /// With another gate than the one for our own tokens.
+    pub(crate) fn behind(
+        config: Config,
+        may_break: bool,
+        gate: impl FnOnce(Gate, &Clock, &Arc<Metrics>) -> Gate,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, clock, player) = (Arc::new(Metrics::default()), Clock::start(), Arc::new(Player::default()));
@@ -74,6 +87,9 @@ impl World {
         player.join(clients.clone());
         let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
+        let revocations = Arc::new(Revocations::default());
+        let own = Gate::new(tokens.clone(), revocations.clone(), clock.clone(), metrics.clone());
+        let gate = Arc::new(gate(own, &clock, &metrics));
         let history = Arc::new(Stored::default());
         let records = Arc::new(Written::default());
         let (audit, tenants) = (Arc::new(Noted::default()), Arc::new(Domains::default()));
@@ -84,6 +100,8 @@ impl World {
             may_break,
             clients,
             sign_ins: Arc::new(sign_ins),
+            gate,
+            revoker: Arc::new(InMemory(revocations.clone())),
             history: history.clone(),
             records: records.clone(),
             traces: Arc::new(Told),
@@ -96,7 +114,8 @@ impl World {
         let (stop, stopped) = oneshot::channel::<()>();
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
-        Self { address, player, metrics, clock, history, records, audit, tenants, tokens, http, stop: Some(stop), done }
+        let stop = Some(stop);
+        Self { address, player, metrics, clock, history, records, audit, tenants, revocations, tokens, http, stop, done }
     }
 
     /// An access token of a user.
@@ -281,6 +300,16 @@ impl Accounts for Users {
         let Opened { tenant, user_id, device_id, .. } = opened(1);
         let ended = (token == "refresh-1").then_some(Ended { tenant, user_id, device_id });
         async move { Ok(ended) }.boxed()
+    }
+}
+
+/// Revokes on this node and nowhere else.
+struct InMemory(Arc<Revocations>);
+
+impl Revoker for InMemory {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.apply([revocation.clone()]);
+        async { Ok(()) }.boxed()
     }
 }
 
