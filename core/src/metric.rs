@@ -86,6 +86,7 @@ names! {
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
     }
 }
 

@@ -32,8 +32,8 @@ use crate::identity::{StoredAccounts, signing_keys};
 use crate::operator::{MEDIA, NodeOperator};
 use crate::plan::LivePlan;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
-    TraceKeeper,
+    AccountLoader, Archivist, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper,
+    SipLoop, TraceKeeper,
 };
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
@@ -161,6 +161,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
+    let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
@@ -189,7 +190,11 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        Group::new("services")
+            .with(Arc::new(loader))
+            .with(Arc::new(keeper))
+            .with(Arc::new(trace_keeper))
+            .with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

@@ -11,10 +11,12 @@ use sea_orm_migration::schema::string_len_null;
 pub(super) struct Migration;
 
 /// Name, table, columns.
-const INDEXES: [(&str, &str, &[&str]); 6] = [
+const INDEXES: [(&str, &str, &[&str]); 7] = [
     // A tenant's records by time, and what is too old.
     ("cdrs_tenant_started_at", "cdrs", &["tenant", "started_at"]),
     ("cdrs_ended_at", "cdrs", &["ended_at"]),
+    // What is too old of the history.
+    ("events_created_at", "events", &["created_at"]),
     // A user's.
     ("cdrs_user_id_started_at", "cdrs", &["user_id", "started_at"]),
     // One id explains a call.
