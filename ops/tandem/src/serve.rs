@@ -65,7 +65,12 @@ pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
 async fn serve(config: &Config, dev: bool) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    // A database that is away may be waited for; whoever does not want to says so.
+    let parts = tokio::select! {
+        parts = assemble(config, dev) => parts?,
+        () = signals.next() => return Ok(()),
+    };
+    let Parts { calls, sip, operator, groups } = parts;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");

@@ -2,7 +2,7 @@
 //!
 //! No table is partitioned, and every one that grows can be: on PostgreSQL `cdrs`, `calls`, `call_traces` and `events`
 //! by ranges of their (first) key. Ids begin with the time of their making (UUIDv7), so a range of ids is a range of
-//! time, and a primary key that holds the partition's key is what PostgreSQL wants of one. docs/adr/0008 has the steps.
+//! time, and a primary key that holds the partition's key is what PostgreSQL wants of one. docs/adr/0008-one-schema-two-engines.md has the steps.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::string_len_null;

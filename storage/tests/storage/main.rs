@@ -15,6 +15,7 @@ mod sqlite {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
@@ -33,6 +34,7 @@ mod postgres {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
