@@ -45,7 +45,7 @@ pub struct Ledger {
     pub(crate) heartbeat: Heartbeat,
     /// Whose registrations it keeps.
     node: NodeId,
-    journal: Journal,
+    pub(crate) journal: Journal,
     /// Locked by whoever writes: a loop that was killed may still be in its last step.
     writer: Mutex<Writer>,
     /// There may be something to publish.
@@ -209,13 +209,8 @@ impl Ledger {
                     self.storage.metrics.count(Counter::LedgerRetries);
                     is_away = true;
                     let (wait, backlog) = (waits.after_failure(), self.journal.backlog());
-                    let error = &error as &dyn Error;
-                    tracing::error!(
-                        error,
-                        backlog,
-                        wait_ms = wait.as_millis(),
-                        "batch not stored, kept in the journal"
-                    );
+                    let wait_ms = wait.as_millis();
+                    tracing::error!(error = &error as &dyn Error, backlog, wait_ms, "batch not stored, kept for later");
                     sleep(wait).await;
                 }
             }

@@ -20,7 +20,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{DatabaseTransaction, DbBackend, DbErr, QueryOrder, QuerySelect, Statement, TransactionTrait};
+use sea_orm::{
+    DatabaseTransaction, DbBackend, DbErr, IdenStatic as _, Iterable as _, QueryOrder, QuerySelect, Statement,
+    TransactionTrait,
+};
 use tandem_core::metric::Counter;
 use tandem_core::time::WallTime;
 use uuid::Uuid;
@@ -141,7 +144,8 @@ impl Storage {
         }
         let old = cdr::Entity::find().filter(cdr::Column::EndedAt.lt(before.date_time()));
         // As JSON, whatever columns there are: an archive has the row, not our idea of it.
-        let rows = old.order_by_asc(cdr::Column::EndedAt).limit(AT_ONCE).into_json().all(&transaction).await?;
+        let mut rows = old.order_by_asc(cdr::Column::EndedAt).limit(AT_ONCE).into_json().all(&transaction).await?;
+        rows.iter_mut().for_each(unfold);
         let ids = rows.iter().filter_map(|row| row.get("call_id")?.as_str().map(str::to_owned));
         let ids: Vec<String> = ids.collect();
         if ids.is_empty() {
@@ -173,6 +177,17 @@ async fn is_alone(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
     let lock = format!("SELECT pg_try_advisory_xact_lock({LOCK})");
     let row = transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, lock)).await?;
     row.map_or(Ok(false), |row| row.try_get_by_index(0))
+}
+
+/// SQLite has JSON as text.
+fn unfold(row: &mut Json) {
+    for column in cdr::Column::iter().filter(|it| *it.def().get_column_type() == ColumnType::JsonBinary) {
+        if let Some(value) = row.get_mut(column.as_str())
+            && let Some(json) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
+        {
+            *value = json;
+        }
+    }
 }
 
 /// Writes rows to a file that nobody has seen before it is whole.
