@@ -92,6 +92,7 @@ names! {
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
     }
 }
 

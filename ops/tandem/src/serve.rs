@@ -37,7 +37,7 @@ use crate::plan::LivePlan;
 use crate::records::StoredRecords;
 use crate::revoker::StoredRevoker;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
+    AccountLoader, Archivist, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
     RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
 };
 use crate::tenants::TenantTable;
@@ -71,7 +71,12 @@ pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
 async fn serve(config: &Config, dev: bool) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    // A database that is away may be waited for; whoever does not want to says so.
+    let parts = tokio::select! {
+        parts = assemble(config, dev) => parts?,
+        () = signals.next() => return Ok(()),
+    };
+    let Parts { calls, sip, operator, groups } = parts;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
@@ -194,6 +199,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
+    let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
     let (trunks, numbering) = (trunks(config), config.numbering()?);
     let loader =
         AccountLoader { storage: storage.clone(), accounts, tenants: tenants.clone(), plan, trunks, numbering };
@@ -234,7 +240,11 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        services
+            .with(Arc::new(loader))
+            .with(Arc::new(keeper))
+            .with(Arc::new(trace_keeper))
+            .with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

@@ -158,6 +158,17 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops whoever serves a connection now (SIGSTOP): to its client the server has vanished without a word. New
+    /// connections are served. Only [`kill9`](Self::kill9) ends such a server quickly.
+    pub fn freeze_connections(&self) {
+        let children = self.keeper().server.map(children).unwrap_or_default();
+        let title = |pid: &Pid| fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+        let serves = |pid: &Pid| title(pid).is_ok_and(|title| title.contains(" 127.0.0.1("));
+        for child in children.into_iter().filter(serves) {
+            let _ = kill_process(child, Signal::STOP);
+        }
+    }
+
     /// Ends the server in good order; connections are cut.
     ///
     /// # Errors
