@@ -14,6 +14,7 @@ pub mod admission;
 pub mod call;
 pub mod cause;
 pub mod cdr;
+pub mod contract;
 pub mod event;
 pub mod id;
 pub mod leg;

@@ -12,8 +12,9 @@ use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
+use crate::contracts::Contract;
 use crate::why::{Form, why};
-use crate::{breaking, history, serve, tree, users};
+use crate::{breaking, contracts, history, serve, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -59,6 +60,14 @@ enum Command {
         /// How.
         #[arg(long)]
         how: Way,
+    },
+    /// What integrators are promised: events (AsyncAPI, JSON Schemas) and the API (OpenAPI).
+    Contracts {
+        /// Which; all of them unless one is named.
+        what: Option<Contract>,
+        /// Write files into this folder instead of printing.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
     Why {
@@ -141,6 +150,7 @@ impl Cli {
             Command::User(command) => say(&runtime()?.block_on(command.run(&load()?))?),
             Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
+            Command::Contracts { what, out } => say(&contracts::show(what, out.as_deref())?),
             Command::Tree { json } => tree::show(&runtime()?, &load()?, json),
             Command::Break { id, how } => say(&runtime()?.block_on(breaking::part(&load()?, &id, how.into()))?),
             Command::Why { call_id, json, full } => {

@@ -5,6 +5,7 @@ mod ask;
 mod breaking;
 mod cli;
 mod config;
+mod contracts;
 mod edges;
 mod history;
 mod identity;

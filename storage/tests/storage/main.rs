@@ -9,6 +9,7 @@ mod sqlite {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
 
     mod accounts;
+    mod cdrs;
     mod faults;
     mod history;
     mod identity;
@@ -26,6 +27,7 @@ mod postgres {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
 
     mod accounts;
+    mod cdrs;
     mod faults;
     mod history;
     mod identity;

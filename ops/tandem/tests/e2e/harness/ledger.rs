@@ -102,6 +102,11 @@ impl Event {
         self.0["correlationid"].as_str().unwrap_or_default()
     }
 
+    /// A field of its data.
+    pub fn field(&self, field: &str) -> &Value {
+        &self.0["data"][field]
+    }
+
     /// A field of its data as text.
     pub fn text(&self, field: &str) -> &str {
         self.0["data"][field].as_str().unwrap_or_default()
