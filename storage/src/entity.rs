@@ -9,6 +9,7 @@ pub(crate) mod device;
 pub(crate) mod event;
 pub(crate) mod leg;
 pub(crate) mod outbox;
+pub(crate) mod outbox_shard;
 pub(crate) mod registration;
 pub(crate) mod session;
 pub(crate) mod signing_key;

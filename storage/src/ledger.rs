@@ -231,6 +231,7 @@ impl LedgerPort for Ledger {
 
     fn bind(&self, change: &BindingChange) {
         self.journal.append(EntryRef::Binding(change));
+        self.bus.bound(change);
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
 use crate::contracts::Contract;
+use crate::replay::ReplayArguments;
 use crate::why::{Form, why};
-use crate::{breaking, contracts, history, serve, tree, users};
+use crate::{breaking, contracts, history, outbox, replay, serve, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -69,6 +70,14 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// What is on its way to the bus, and what is in the way.
+    Outbox {
+        /// Put events that were set aside back into the queue.
+        #[arg(long)]
+        retry: bool,
+    },
+    /// Publish the history again, into a stream that lost it. What the stream has is left out; facts of now wait.
+    Replay(ReplayArguments),
     /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
     Why {
         /// Which, as `tandem calls` shows it.
@@ -163,6 +172,8 @@ impl Cli {
                 };
                 say(&runtime()?.block_on(why(&load()?, &call_id, form))?)
             }
+            Command::Outbox { retry } => say(&runtime()?.block_on(outbox::show(&load()?, retry))?),
+            Command::Replay(arguments) => say(&runtime()?.block_on(replay::run(&load()?, arguments))?),
             Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
         }
     }

@@ -98,7 +98,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
     let storage = Storage::open(&config.storage, metrics.clone()).await?;
     let node = node_id(&config.storage.data_dir)?;
-    let bus = Bus::new(config.storage.bus_capacity, metrics.clone());
+    let bus = Bus::connect(&config.bus, node, config.storage.bus_capacity, metrics.clone()).await?;
     let ledger = Ledger::open(storage.clone(), bus.clone())?;
     ledger.recover(node).await?;
     if dev {

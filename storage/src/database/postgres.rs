@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Connections, OpenError};
 use crate::config::Config;
 use crate::migration::Migrations;
+use crate::relay::RELAYS;
 use crate::time::Waits;
 
 /// The oldest server that its makers still care for.
@@ -53,8 +54,9 @@ pub(super) async fn open(config: &Config) -> Result<Connections, OpenError> {
     let statement_timeout = config.statement_timeout.as_millis().to_string();
     let options = options.options([("statement_timeout", &statement_timeout)]);
     let writer = pool(config, options.clone(), config.writers);
+    let relay = pool(config, options.clone(), RELAYS);
     let reader = pool(config, read_only(options), config.readers);
-    Ok(Connections { writer, reader })
+    Ok(Connections { writer, reader, relay })
 }
 
 /// Changes nothing.
@@ -62,7 +64,7 @@ pub(super) async fn open_existing(config: &Config) -> Result<Connections, OpenEr
     let options = options(config)?;
     check(&options).await?;
     let reader = pool(config, read_only(options), config.readers);
-    Ok(Connections { writer: reader.clone(), reader })
+    Ok(Connections { writer: reader.clone(), relay: reader.clone(), reader })
 }
 
 fn options(config: &Config) -> Result<PgConnectOptions, OpenError> {

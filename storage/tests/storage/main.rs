@@ -4,11 +4,15 @@
 #![allow(clippy::duplicate_mod, reason = "one suite, once for each engine")]
 
 #[cfg(test)]
+mod bus_server;
+
+#[cfg(test)]
 #[path = "."]
 mod sqlite {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
 
     mod accounts;
+    mod bus;
     mod cdrs;
     mod faults;
     mod history;
@@ -27,7 +31,9 @@ mod postgres {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
 
     mod accounts;
+    mod bus;
     mod cdrs;
+    mod cluster;
     mod faults;
     mod history;
     mod identity;

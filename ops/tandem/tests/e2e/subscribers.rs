@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::stream;
 use serde_json::Value;
+use tandem_testbed::nats::Nats;
 
 use crate::harness::process::Process;
 use crate::harness::scratch::Scratch;
-use crate::harness::{SOON, eventually, program};
+use crate::harness::{eventually, program};
 
 /// Interpreters begin slowly on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,11 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn each_subscriber_handles_every_fact_once_and_in_order_though_some_come_twice() {
     let scratch = Scratch::new("subscribers");
-    let ports = scratch.folder("ports");
-    let mut nats = Command::new(nats_server());
-    nats.args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"]).arg(scratch.folder("nats"));
-    let nats = Process::start(nats.arg("--ports_file_dir").arg(&ports), &scratch.path().join("nats.log"));
-    let url = eventually("a NATS server", SOON, || url(&ports, nats.id()));
+    let nats = Nats::start().unwrap();
+    let url = nats.url();
 
     let events: Vec<Value> =
         serde_json::from_str(include_str!("../../../../core/tests/golden/events.v1.json")).unwrap();
@@ -72,17 +70,6 @@ async fn publish(url: &str, events: &[Value]) {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn nats_server() -> PathBuf {
-    std::env::var_os("NATS_SERVER").map_or_else(|| PathBuf::from("nats-server"), PathBuf::from)
-}
-
-/// The server writes where it listens into a file with its number in the name.
-fn url(ports: &Path, pid: u32) -> Option<String> {
-    let text = std::fs::read_to_string(ports.join(format!("nats-server_{pid}.ports"))).ok()?;
-    let ports: Value = serde_json::from_str(&text).ok()?;
-    Some(ports["nats"][0].as_str()?.to_owned())
 }
 
 /// Where the libraries of the snippets are; brought first, if they are not there.

@@ -36,7 +36,8 @@ fn the_record_of_a_call_has_its_parties_ways_times_and_media() {
     ] {
         assert_eq!(record.pointer(field), Some(&expected), "{field} of {record:#}");
     }
-    let number = |field: &str| record.pointer(field).and_then(Value::as_u64).unwrap_or_else(|| panic!("{field} of {record:#}"));
+    let number =
+        |field: &str| record.pointer(field).and_then(Value::as_u64).unwrap_or_else(|| panic!("{field} of {record:#}"));
     assert_eq!(number("/billable_seconds"), number("/talk_ms").div_ceil(1_000));
     for leg in 0..2 {
         assert!(number(&format!("/legs/{leg}/media/received")) >= 20, "{record:#}");
