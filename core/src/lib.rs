@@ -15,6 +15,7 @@ pub mod audit;
 pub mod call;
 pub mod cause;
 pub mod cdr;
+pub mod contract;
 pub mod event;
 pub mod id;
 pub mod leg;

@@ -15,10 +15,11 @@ use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
+use crate::contracts::Contract;
 use crate::replay::ReplayArguments;
 use crate::users::Added;
 use crate::why::{Form, why};
-use crate::{breaking, history, outbox, replay, serve, tenant_list, tree, users};
+use crate::{breaking, contracts, history, outbox, replay, serve, tenant_list, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -67,6 +68,14 @@ enum Command {
         /// How.
         #[arg(long)]
         how: Way,
+    },
+    /// What integrators are promised: events (AsyncAPI, JSON Schemas) and the API (OpenAPI).
+    Contracts {
+        /// Which; all of them unless one is named.
+        what: Option<Contract>,
+        /// Write files into this folder instead of printing.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// What is on its way to the bus, and what is in the way.
     Outbox {
@@ -188,6 +197,7 @@ impl Cli {
             Command::Tenant(command) => say(&runtime()?.block_on(command.run(&load()?))?),
             Command::Config(ConfigCommand::Check) => load().and_then(|_| say("The configuration is right.\n")),
             Command::Config(ConfigCommand::Reference) => say(&reference()?),
+            Command::Contracts { what, out } => say(&contracts::show(what, out.as_deref())?),
             Command::Tree { json } => tree::show(&runtime()?, &load()?, json),
             Command::Break { id, how } => say(&runtime()?.block_on(breaking::part(&load()?, &id, how.into()))?),
             Command::Why { call_id, json, full } => {

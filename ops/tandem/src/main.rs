@@ -6,6 +6,7 @@ mod audit_trail;
 mod breaking;
 mod cli;
 mod config;
+mod contracts;
 mod edges;
 mod history;
 mod identity;

@@ -63,7 +63,8 @@ fn columns() -> Vec<ColumnDef> {
     ]
 }
 
-/// Pages go by the time of the start and, of equals, by the call.
+/// Pages go by the time of the start and, of equals, by the call. A tenant's, and those of one request, have theirs
+/// among the indexes that archiving brings.
 fn indexes() -> Vec<IndexCreateStatement> {
     let index = |name: &str, columns: &[&'static str]| {
         let mut index = Index::create().name(name).table(TABLE).to_owned();
@@ -74,9 +75,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
     };
     vec![
         index("cdrs_started_at", &["started_at", "call_id"]),
-        index("cdrs_tenant", &["tenant", "started_at", "call_id"]),
         index("cdrs_caller_user", &["caller_user_id", "started_at", "call_id"]),
         index("cdrs_callee_user", &["callee_user_id", "started_at", "call_id"]),
-        index("cdrs_correlation_id", &["correlation_id"]),
     ]
 }

@@ -13,6 +13,7 @@ mod sqlite {
 
     mod accounts;
     mod bus;
+    mod cdrs;
     mod faults;
     mod history;
     mod identity;
@@ -32,6 +33,7 @@ mod postgres {
 
     mod accounts;
     mod bus;
+    mod cdrs;
     mod cluster;
     mod faults;
     mod history;

@@ -32,6 +32,7 @@ mod page_failures;
 mod page_survival;
 mod poison;
 mod refusals;
+mod subscribers;
 mod survival;
 mod talk;
 mod tree;

@@ -122,6 +122,21 @@ impl Event {
         self.0["correlationid"].as_str().unwrap_or_default()
     }
 
+    /// A field of its envelope as text.
+    pub fn envelope(&self, field: &str) -> &str {
+        self.0[field].as_str().unwrap_or_default()
+    }
+
+    /// All of it.
+    pub fn json(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// A field of its data.
+    pub fn field(&self, field: &str) -> &Value {
+        &self.0["data"][field]
+    }
+
     /// A field of its data as text.
     pub fn text(&self, field: &str) -> &str {
         self.0["data"][field].as_str().unwrap_or_default()
