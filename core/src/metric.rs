@@ -85,6 +85,9 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+        ApiLimitedAddress = "tandem_api_limited_address_total", "Requests refused because too many came from their address.";
+        ApiLimitedUser = "tandem_api_limited_user_total", "Requests refused because their user sent too many.";
+        ApiLimitedTenant = "tandem_api_limited_tenant_total", "Requests refused because their tenant's users sent too many.";
     }
 }
 

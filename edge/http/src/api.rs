@@ -24,13 +24,14 @@ use crate::body::LARGEST;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
+use crate::limits::Limits;
 use crate::metrics::exposition;
 use crate::operator::{NotReady, Operator};
 use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{audit, auth, bearer, calls, events, ice, openapi, ops, page, refused};
+use crate::{audit, auth, bearer, calls, events, ice, limits, openapi, ops, page, refused};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -72,6 +73,7 @@ pub(crate) struct Inside {
     pub(crate) config: Config,
     /// Log lines of requests without a valid token.
     pub(crate) refusals: Mutex<Damper>,
+    pub(crate) limits: Limits,
 }
 
 impl std::ops::Deref for Shared {
@@ -93,7 +95,8 @@ impl Shared {
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
-    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals: Mutex::default() }));
+    let limits = Limits::new(config, api.clients.clock.now().mono);
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals: Mutex::default(), limits }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -110,6 +113,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .fallback(page::page)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(from_fn(move |request, next| limited(timeout, request, next)))
+        .layer(from_fn_with_state(shared.clone(), limits::by_address))
         .layer(from_fn_with_state(shared.clone(), refused::noted))
         .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
         .layer(from_fn(as_asked))

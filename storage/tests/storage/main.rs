@@ -13,4 +13,6 @@ mod rows;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tenancy;
+#[cfg(test)]
 mod traces;

@@ -8,6 +8,7 @@ mod endpoints;
 mod events;
 mod hostile;
 mod identity;
+mod limits;
 mod log;
 mod page;
 mod player;
