@@ -23,6 +23,7 @@ pub mod location;
 pub mod machine;
 pub mod media;
 pub mod metric;
+pub mod network;
 pub mod numbering;
 pub mod party;
 pub mod pii;

@@ -27,13 +27,14 @@ use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
 use crate::identity::{Gate, Revoker};
+use crate::limits::Limits;
 use crate::metrics::exposition;
 use crate::operator::{NotReady, Operator};
 use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{audit, auth, bearer, calls, cdrs, events, ice, openapi, ops, page, refused};
+use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -83,6 +84,7 @@ pub(crate) struct Inside {
     pub(crate) refusals: Mutex<Damper>,
     /// One for each export of billing records that may run.
     pub(crate) exports: Arc<Semaphore>,
+    pub(crate) limits: Limits,
 }
 
 impl std::ops::Deref for Shared {
@@ -105,7 +107,9 @@ impl Shared {
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
     let exports = Arc::new(Semaphore::new(EXPORTS));
-    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals: Mutex::default(), exports }));
+    let limits = Limits::new(config, api.clients.clock.now().mono);
+    let refusals = Mutex::default();
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, exports, limits }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -123,6 +127,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .fallback(page::page)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(from_fn(move |request, next| limited(timeout, request, next)))
+        .layer(from_fn_with_state(shared.clone(), limits::by_address))
         .layer(from_fn_with_state(shared.clone(), refused::noted))
         .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
         .layer(from_fn(as_asked))

@@ -58,7 +58,10 @@ pub(crate) async fn admit(State((shared, door)): State<(Shared, Door)>, mut requ
     match verify(&shared, door, token(request.headers())).await {
         Ok(principal) => {
             request.extensions_mut().insert(principal.clone());
-            let mut response = next.run(request).await;
+            let mut response = match shared.admit(&principal) {
+                Ok(()) => next.run(request).await,
+                Err(problem) => problem.into_response(),
+            };
             // For the audit, which stands further out.
             response.extensions_mut().insert(principal);
             response

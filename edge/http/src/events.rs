@@ -68,6 +68,7 @@ pub(crate) async fn events(
     let Query(query) = query.map_err(|_| Problem::invalid("access_token and cursor, once each"))?;
     let given = token(&headers).or(query.access_token.as_ref().map(|token| token.reveal().as_str()));
     let principal = verify(&shared, Door::Api, given).await?;
+    shared.admit(&principal)?;
     let upgrade = upgrade.map_err(|_| Problem::UpgradeRequired)?;
     if !shared.api.clients.has_room(shared.config.streams) {
         return Err(Problem::Unavailable);

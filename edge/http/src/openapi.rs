@@ -74,8 +74,22 @@ impl Modify for Additions {
                 Some((format!("/api/calls{}", path.strip_prefix("/api/v1/calls")?), item.clone()))
             })
             .collect();
+        let limited = document.paths.paths.get("/api/v1/auth/login").and_then(|item| item.post.as_ref());
+        let limited = limited.and_then(|login| login.responses.responses.get("429").cloned());
         document.paths.paths.extend(old.into_iter().map(|(path, item)| (path, at_the_old_place(item))));
+        let every = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
+        for (operation, limited) in every.flat_map(|(_, item)| operations(item)).zip(std::iter::repeat(limited)) {
+            // Whatever it is, too many of it are refused.
+            if let Some(limited) = limited {
+                operation.responses.responses.entry(String::from("429")).or_insert(limited);
+            }
+        }
     }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    [get, post, put, patch, delete].into_iter().flatten()
 }
 
 /// The same, but for who is not known: 403 in place of 401.
@@ -155,5 +169,15 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!((ids.len(), all), (25, 25));
+    }
+
+    #[test]
+    fn every_operation_of_the_api_may_be_refused_because_too_many_came() {
+        let mut document = Described::openapi();
+        for (path, item) in document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
+            for operation in operations(item) {
+                assert!(operation.responses.responses.contains_key("429"), "{path}");
+            }
+        }
     }
 }

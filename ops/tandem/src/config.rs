@@ -21,7 +21,7 @@ pub(crate) use trace::{Keep, TraceConfig};
 const DEFAULT_FILE: &str = "tandem.toml";
 
 /// Settings that are lists: in the environment their items are separated by commas.
-const LISTS: [&str; 3] = ["sip.udp", "sip.tcp", "sip.domains"];
+const LISTS: [&str; 4] = ["sip.udp", "sip.tcp", "sip.domains", "http.trusted_proxies"];
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -44,6 +44,7 @@ impl Journal {
             match serde_json::from_str(line).map(|line: Line| line.entry) {
                 Ok(Entry::Fact(fact)) => self.append(EntryRef::Fact(&fact)),
                 Ok(Entry::Binding(change)) => self.append(EntryRef::Binding(&change)),
+                Ok(Entry::Audit(event)) => self.append(EntryRef::Audit(&event)),
                 Err(_) => continue,
             }
             tried += 1;

@@ -23,6 +23,7 @@ mod sqlite {
     mod retention;
     mod rows;
     mod support;
+    mod tenancy;
     mod traces;
 }
 
@@ -45,5 +46,6 @@ mod postgres {
     mod retention;
     mod rows;
     mod support;
+    mod tenancy;
     mod traces;
 }

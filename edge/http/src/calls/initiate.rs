@@ -89,7 +89,15 @@ pub(crate) async fn initiate(
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers)?;
     let sender = sender(&headers);
-    let dialled = dialled::read(request.phone_number.reveal(), &shared.api.domains)?;
+    let tenants = shared.api.tenants.tenants();
+    if !tenants.is_enabled(&principal.tenant) {
+        return Err(Problem::Forbidden);
+    }
+    let is_ours = |host: &str| match tenants.owner(host) {
+        Some(owner) => *owner == principal.tenant,
+        None => shared.api.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host)),
+    };
+    let dialled = dialled::read(request.phone_number.reveal(), is_ours)?;
     let clients = shared.api.clients.clone();
     // A client that goes away in the middle may come again with its key, and finds what it began.
     let begun = clients.tasks.spawn(async move {

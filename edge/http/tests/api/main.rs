@@ -9,6 +9,7 @@ mod endpoints;
 mod events;
 mod hostile;
 mod identity;
+mod limits;
 mod log;
 mod outside;
 mod page;

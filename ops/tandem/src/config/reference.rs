@@ -28,7 +28,7 @@ const SECTIONS: [(&str, &str, &str); 15] = [
 
 /// A trunk has no defaults.
 const TRUNK: &str = "\n# A carrier or PBX: the only ones that may call without a password. Any number of these.\n\
-    # [[trunk]]\n# name = \"carrier\"\n# match = [\"192.0.2.0/24\"]      # addresses and networks that its calls come from\n\
+    # [[trunk]]\n# name = \"carrier\"\n# tenant = \"default\"            # whose: its calls go there, and nobody else's go out\n# match = [\"192.0.2.0/24\"]      # addresses and networks that its calls come from\n\
     # address = \"192.0.2.1:5060\"    # where calls to it go\n\
     # prefixes = [\"+\"]              # numbers that go there begin with one of these\n";
 

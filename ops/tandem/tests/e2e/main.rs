@@ -35,6 +35,7 @@ mod refusals;
 mod subscribers;
 mod survival;
 mod talk;
+mod tenants;
 mod tree;
 mod why;
 mod without_a_node;

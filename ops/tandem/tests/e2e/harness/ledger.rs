@@ -52,6 +52,11 @@ impl Ledger {
         rows.first().map_or(0, |row| row["n"].as_u64().unwrap())
     }
 
+    /// Everything that a query finds, as text.
+    pub fn rows(&self, sql: &str) -> String {
+        Value::Array(self.query(sql)).to_string()
+    }
+
     /// What was dialled for each call, over or not, and the call.
     pub fn dialled(&self) -> Vec<(String, String)> {
         let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();

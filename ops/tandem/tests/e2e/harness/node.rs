@@ -126,11 +126,18 @@ impl Node {
 
     /// Adds a user whose password is the name.
     pub fn add_user(&self, name: &str, extension: &str) {
+        self.add_user_with(name, extension, name, &[]);
+    }
+
+    /// Adds a user with that password and these options of the command; says which.
+    pub fn add_user_with(&self, name: &str, extension: &str, password: &str, options: &[&str]) -> String {
         let mut command = Command::new(program());
-        command.current_dir(&self.folder).args(["user", "add", name, "--extension", extension]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        writeln!(child.stdin.take().unwrap(), "{name}").unwrap();
-        assert!(child.wait().unwrap().success(), "user {name}");
+        command.current_dir(&self.folder).args(["user", "add", name, "--extension", extension]).args(options);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "user {name}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Its operator's token.
