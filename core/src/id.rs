@@ -87,6 +87,10 @@ id!(/// One set of credentials of a user; several phones may register with it.
     DeviceId, "dev");
 id!(/// One process of the cluster.
     NodeId, "node");
+id!(/// Where somebody outside wants to be told of events.
+    WebhookId, "wh");
+id!(/// One event on its way to one webhook.
+    DeliveryId, "whd");
 
 impl TrackId {
     /// The audio track of a leg. A leg has one, so the leg's id tells it and nobody has to look it up.

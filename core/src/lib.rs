@@ -32,6 +32,7 @@ pub mod routing;
 pub mod time;
 pub mod trace;
 pub mod track;
+pub mod webhook;
 
 #[cfg(test)]
 mod model;

@@ -85,13 +85,13 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
-<<<<<<< HEAD
+        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
-=======
-        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
->>>>>>> h-nats
+        WebhookRequests = "tandem_webhook_requests_total", "Requests sent to webhooks.";
+        WebhookRequestsFailed = "tandem_webhook_requests_failed_total", "Those of them that were not taken.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_given_up_total", "Events that a webhook did not take for too long.";
     }
 }
 
@@ -111,6 +111,8 @@ names! {
         JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
         IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
         Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
+        WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_dead", "Events that webhooks did not take, kept to be sent again.";
     }
 }
 

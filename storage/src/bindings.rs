@@ -36,11 +36,7 @@ impl Storage {
 }
 
 /// Stores what is left of some changes: the last one of each contact.
-pub(crate) async fn store(
-    db: &impl ConnectionTrait,
-    node: NodeId,
-    changes: &[&BindingChange],
-) -> Result<(), DbErr> {
+pub(crate) async fn store(db: &impl ConnectionTrait, node: NodeId, changes: &[&BindingChange]) -> Result<(), DbErr> {
     // In the order of the key: two nodes that change the same contacts must not wait for each other.
     let mut last = BTreeMap::new();
     for change in changes {

@@ -6,11 +6,8 @@ pub(crate) mod call;
 pub(crate) mod call_trace;
 pub(crate) mod cdr;
 pub(crate) mod device;
-<<<<<<< HEAD
-pub(crate) mod external_identity;
-=======
 pub(crate) mod event;
->>>>>>> h-nats
+pub(crate) mod external_identity;
 pub(crate) mod leg;
 pub(crate) mod outbox;
 pub(crate) mod registration;
@@ -19,3 +16,5 @@ pub(crate) mod session;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
 pub(crate) mod user;
+pub(crate) mod webhook_delivery;
+pub(crate) mod webhook_endpoint;

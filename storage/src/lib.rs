@@ -40,6 +40,7 @@ mod sessions;
 mod sign_in;
 mod time;
 mod traces;
+mod webhooks;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
 pub use bus::{Bus, PublishedEvent};
@@ -59,3 +60,4 @@ pub use recovery::RecoveryError;
 pub use sessions::{RefreshToken, SESSION_LIFE};
 pub use sign_in::SignInError;
 pub use traces::{PackError, PackedTrace};
+pub use webhooks::{Claimed, DeliveryPage, NewWebhook, Outcome, WebhookError, WebhookTarget};

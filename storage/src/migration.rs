@@ -7,8 +7,9 @@ mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
 mod m0007_events;
-mod m0012_archive;
+mod m0010_webhooks;
 mod m0011_revocations;
+mod m0012_archive;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -27,8 +28,9 @@ impl MigratorTrait for Migrations {
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
             Box::new(m0007_events::Migration),
-            Box::new(m0012_archive::Migration),
+            Box::new(m0010_webhooks::Migration),
             Box::new(m0011_revocations::Migration),
+            Box::new(m0012_archive::Migration),
         ]
     }
 }

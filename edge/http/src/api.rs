@@ -28,7 +28,8 @@ use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
+use crate::webhooks::Webhooks;
+use crate::{auth, bearer, calls, events, ice, openapi, ops, page, webhooks};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ pub struct Api {
     pub gate: Arc<Gate>,
     /// Takes tokens back.
     pub revoker: Arc<dyn Revoker>,
+    /// Who is told of events.
+    pub webhooks: Arc<dyn Webhooks>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
     /// Why calls went as they did.
@@ -98,6 +101,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .nest("/api/v1/auth", auth::routes())
         .route("/api/v1/events", get(events::events))
         .nest("/api/v1", behind(Door::Api, &shared, auth::known_routes().merge(ice::routes())))
+        .nest("/api/v1/webhooks", behind(Door::Api, &shared, webhooks::routes()))
         .nest("/api/v1/calls", behind(Door::Api, &shared, calls::routes()))
         .nest("/api/calls", behind(Door::Calls, &shared, calls::routes()))
         .fallback(page::page)

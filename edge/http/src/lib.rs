@@ -6,6 +6,7 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
+//!  /api/v1/webhooks/*                     an administrator's access token
 //!  /api/v1/ops/{calls,tree,break,revocations}  the operator's token; `break` only where it was switched on
 //! ```
 //!
@@ -39,6 +40,7 @@ mod stall;
 mod token;
 mod trace;
 mod user_call;
+mod webhooks;
 
 pub use api::{Api, router};
 pub use clients::Clients;
@@ -49,3 +51,4 @@ pub use sign_in::SignIns;
 pub use token::OperatorToken;
 pub use trace::{Traces, TracesUnavailable};
 pub use user_call::{Direction, UserCall};
+pub use webhooks::{DeliveryPage, NewWebhook, WebhookRefused, Webhooks};

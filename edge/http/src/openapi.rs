@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{auth, calls, events, ice};
+use crate::{auth, calls, events, ice, webhooks};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -46,7 +46,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         calls::reject,
         calls::candidates,
         ice::ice_servers,
-        events::events
+        events::events,
+        webhooks::add,
+        webhooks::list,
+        webhooks::find,
+        webhooks::change,
+        webhooks::remove,
+        webhooks::test,
+        webhooks::rotate_secret,
+        webhooks::deliveries,
+        webhooks::redeliver,
+        webhooks::redeliver_dead
     ),
     modifiers(&Additions)
 )]
@@ -119,13 +129,13 @@ mod tests {
             .paths
             .paths
             .values()
-            .flat_map(|item| [&item.get, &item.post])
+            .flat_map(|item| [&item.get, &item.post, &item.patch, &item.delete])
             .flatten()
             .map(|operation| operation.operation_id.clone().unwrap())
             .collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (21, 21));
+        assert_eq!((ids.len(), all), (31, 31));
     }
 }

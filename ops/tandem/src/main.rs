@@ -23,6 +23,7 @@ mod traces;
 mod tree;
 mod user_calls;
 mod users;
+mod webhooks;
 mod why;
 mod witness;
 

@@ -162,10 +162,8 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_verifies_after_i
     assert_eq!((published.len(), &published[0]), (2, &old[0]));
 
     let retire = async |ago: &str| {
-        let at = on(
-            &format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-{ago}')"),
-            &format!("now() - interval '{ago}'"),
-        );
+        let at =
+            on(&format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-{ago}')"), &format!("now() - interval '{ago}'"));
         home.execute(&format!("UPDATE signing_keys SET retired_at = {at} WHERE kid = '{}'", old[0])).await;
     };
     retire("10 minutes").await;

@@ -33,6 +33,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
 use crate::player::Player;
+use crate::webhooks::Listed;
 
 /// How long anything may take that takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -89,6 +90,7 @@ impl World {
             sign_ins: Arc::new(sign_ins),
             gate,
             revoker: Arc::new(InMemory(revocations.clone())),
+            webhooks: Arc::new(Listed::default()),
             history: history.clone(),
             traces: Arc::new(Told),
             tenant: Tenant::default_tenant(),
