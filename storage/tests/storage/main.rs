@@ -13,11 +13,13 @@ mod sqlite {
     mod history;
     mod identity;
     mod outbox;
+    mod outside;
     mod poison;
     mod recovery;
     mod rows;
     mod support;
     mod traces;
+    mod webhooks;
 }
 
 #[cfg(test)]
@@ -31,9 +33,11 @@ mod postgres {
     mod identity;
     mod outage;
     mod outbox;
+    mod outside;
     mod poison;
     mod recovery;
     mod rows;
     mod support;
     mod traces;
+    mod webhooks;
 }

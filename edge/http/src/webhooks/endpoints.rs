@@ -29,7 +29,7 @@ const LONGEST_EVENT: usize = 64;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRequest {
     /// `https://…`; not at a private address.
-    #[schema(value_type = String, min_length = 1, max_length = 2048, format = Uri)]
+    #[schema(value_type = String, min_length = 1, max_length = 2048)]
     url: Pii<String>,
     /// How requests look: `tandem`.
     #[serde(default)]
@@ -45,7 +45,7 @@ pub(crate) struct NewRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeRequest {
     /// `https://…`; not at a private address.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 2048, format = Uri)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2048)]
     url: Option<Pii<String>>,
     /// Types of events, or beginnings of them; none: all.
     #[schema(max_items = 32)]

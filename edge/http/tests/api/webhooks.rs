@@ -94,8 +94,8 @@ impl Webhooks for Listed {
         before: Option<DeliveryId>,
         limit: u8,
     ) -> Answer<'a, DeliveryPage> {
-        let states = [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Dead];
-        let all = states.into_iter().zip(1..).map(|(state, n)| delivery(id, n, state)).rev();
+        let states = [(3, DeliveryState::Dead), (2, DeliveryState::Delivered), (1, DeliveryState::Pending)];
+        let all = states.into_iter().map(|(n, state)| delivery(id, n, state));
         let mut deliveries: Vec<_> = all
             .filter(|it| state.is_none_or(|state| it.state == state) && before.is_none_or(|before| it.id < before))
             .collect();
