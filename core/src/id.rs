@@ -101,6 +101,10 @@ id!(/// One process of the cluster.
     NodeId, "node");
 id!(/// One entry of the audit.
     AuditId, "audit");
+id!(/// Where somebody outside wants to be told of events.
+    WebhookId, "wh");
+id!(/// One event on its way to one webhook.
+    DeliveryId, "whd");
 
 impl TrackId {
     /// The audio track of a leg. A leg has one, so the leg's id tells it and nobody has to look it up.

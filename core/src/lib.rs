@@ -37,6 +37,7 @@ pub mod time;
 pub mod trace;
 pub mod trace_context;
 pub mod track;
+pub mod webhook;
 
 #[cfg(test)]
 mod model;

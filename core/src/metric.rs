@@ -96,6 +96,9 @@ names! {
         ApiLimitedAddress = "tandem_api_limited_address_total", "Requests refused because too many came from their address.";
         ApiLimitedUser = "tandem_api_limited_user_total", "Requests refused because their user sent too many.";
         ApiLimitedTenant = "tandem_api_limited_tenant_total", "Requests refused because their tenant's users sent too many.";
+        WebhookRequests = "tandem_webhook_requests_total", "Requests sent to webhooks.";
+        WebhookRequestsFailed = "tandem_webhook_requests_failed_total", "Those of them that were not taken.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_given_up_total", "Events that a webhook did not take for too long.";
     }
 }
 
@@ -119,6 +122,8 @@ names! {
         BusConnected = "tandem_bus_connected", "Whether NATS is connected (1); 0 without one.";
         IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
         Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
+        WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_dead", "Events that webhooks did not take, kept to be sent again.";
     }
 }
 

@@ -12,7 +12,7 @@ use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
 use crate::outbox::NewEvent;
 use crate::projection::{self, Projection};
-use crate::{audit, bindings, outbox, record};
+use crate::{audit, bindings, outbox, record, webhooks};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -76,6 +76,7 @@ pub(crate) async fn store(
         let records = cdr::Entity::insert_many(records.to_vec()).on_conflict_do_nothing();
         records.exec_without_returning(&transaction).await?;
     }
+    webhooks::enqueue(&transaction, &events).await?;
     let new_facts = outbox::append(&transaction, events).await?;
     bindings::store(&transaction, node, &changes).await?;
     audit::store(&transaction, &deeds).await?;
@@ -84,7 +85,7 @@ pub(crate) async fn store(
 }
 
 /// How many rows of a table fit into one statement: SQLite takes 32,766 values, PostgreSQL twice as many.
-fn most_rows<E: EntityTrait>() -> usize {
+pub(crate) fn most_rows<E: EntityTrait>() -> usize {
     32_766 / E::Column::iter().count().max(1)
 }
 

@@ -45,6 +45,7 @@ mod stream;
 mod tenants;
 mod time;
 mod traces;
+mod webhooks;
 
 pub use accounts::{AccountError, AccountsVersion, NewUser, User};
 pub use audit::LARGEST_AUDIT_PAGE;
@@ -71,3 +72,4 @@ pub use sign_in::SignInError;
 pub use stream::StreamError;
 pub use tenants::ListedTenant;
 pub use traces::{PackError, PackedTrace};
+pub use webhooks::{Claimed, DeliveryPage, NewWebhook, Outcome, WebhookError, WebhookTarget};

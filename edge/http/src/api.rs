@@ -34,7 +34,8 @@ use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused};
+use crate::webhooks::Webhooks;
+use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, webhooks};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct Api {
     pub gate: Arc<Gate>,
     /// Takes tokens back.
     pub revoker: Arc<dyn Revoker>,
+    /// Who is told of events.
+    pub webhooks: Arc<dyn Webhooks>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
     /// Billing records.
@@ -121,6 +124,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .nest("/api/v1/auth", auth::routes())
         .route("/api/v1/events", get(events::events))
         .nest("/api/v1", behind(Door::Api, &shared, known_routes()))
+        .nest("/api/v1/webhooks", behind(Door::Api, &shared, webhooks::routes()))
         .nest("/api/v1/calls", behind(Door::Api, &shared, calls::routes()))
         .nest("/api/v1/cdrs", behind(Door::Api, &shared, cdrs::routes()))
         .nest("/api/calls", behind(Door::Calls, &shared, calls::routes()))

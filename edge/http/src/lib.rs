@@ -8,6 +8,7 @@
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
 //!  /api/v1/cdrs                           an access token
 //!  /api/v1/audit                          an access token of an administrator
+//!  /api/v1/webhooks/*                     an administrator's access token
 //!  /api/v1/ops/{calls,cdrs,tree,break,audit,revocations} the operator's token; `break` only where it was switched on
 //! ```
 //!
@@ -46,6 +47,7 @@ mod stall;
 mod token;
 mod trace;
 mod user_call;
+mod webhooks;
 
 pub use api::{Api, router};
 pub use audit::{AuditTrail, AuditUnavailable};
@@ -59,3 +61,4 @@ pub use sign_in::SignIns;
 pub use token::OperatorToken;
 pub use trace::{Traces, TracesUnavailable};
 pub use user_call::{Direction, UserCall};
+pub use webhooks::{DeliveryPage, NewWebhook, WebhookRefused, Webhooks};

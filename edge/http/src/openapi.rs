@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{audit, auth, calls, cdrs, events, ice};
+use crate::{audit, auth, calls, cdrs, events, ice, webhooks};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -53,7 +53,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         cdrs::export,
         ice::ice_servers,
         audit::list,
-        events::events
+        events::events,
+        webhooks::add,
+        webhooks::list,
+        webhooks::find,
+        webhooks::change,
+        webhooks::remove,
+        webhooks::test,
+        webhooks::rotate_secret,
+        webhooks::deliveries,
+        webhooks::redeliver,
+        webhooks::redeliver_dead
     ),
     modifiers(&Additions)
 )]
@@ -161,14 +171,14 @@ mod tests {
             .paths
             .paths
             .values()
-            .flat_map(|item| [&item.get, &item.post])
+            .flat_map(|item| [&item.get, &item.post, &item.patch, &item.delete])
             .flatten()
             .map(|operation| operation.operation_id.clone().unwrap())
             .collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (25, 25));
+        assert_eq!((ids.len(), all), (35, 35));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::history::HistoryUnavailable;
 use crate::identity::{self, NotMapped};
 use crate::operator::BreakRefused;
+use crate::webhooks::WebhookRefused;
 
 /// When to try again what cannot be done now.
 const LATER: Duration = Duration::from_secs(5);
@@ -60,6 +61,10 @@ pub(crate) enum Problem {
     CallNotFound,
     #[error("there is a call already")]
     CallAlreadyActive,
+    #[error("webhook or delivery not found")]
+    WebhookNotFound,
+    #[error("{0}")]
+    Conflict(&'static str),
     #[error("the call is over")]
     CallEnded,
     #[error("this Idempotency-Key came with another body")]
@@ -151,12 +156,12 @@ impl Problem {
             | Self::NotMapped(_)
             | Self::Forbidden
             | Self::NotAdmin
-            | Self::BreakDisabled => {
-                StatusCode::FORBIDDEN
-            }
-            Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
-                StatusCode::NOT_FOUND
-            }
+            | Self::BreakDisabled => StatusCode::FORBIDDEN,
+            Self::NotFound
+            | Self::WebhookNotFound
+            | Self::CallNotFound
+            | Self::UnknownNumber
+            | Self::Break(BreakRefused::Unknown) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body { status, .. } => *status,
             Self::Invalid(_) | Self::InvalidSdp(_) => StatusCode::BAD_REQUEST,
@@ -164,6 +169,7 @@ impl Problem {
             Self::Break(BreakRefused::Unsupported)
             | Self::CallAlreadyActive
             | Self::CallEnded
+            | Self::Conflict(_)
             | Self::IdempotencyConflict
             | Self::CalleeUnreachable => StatusCode::CONFLICT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -193,6 +199,8 @@ impl Problem {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::UnknownNumber => "unknown_number",
             Self::CalleeUnreachable => "unreachable",
+            Self::WebhookNotFound => "webhook_not_found",
+            Self::Conflict(_) => "conflict",
             Self::NotMapped(_) | Self::Forbidden | Self::NotAdmin => "forbidden",
             Self::InitiationFailed => "call_initiation_failed",
             Self::TerminationFailed => "call_termination_failed",
@@ -232,6 +240,15 @@ impl From<HistoryUnavailable> for Problem {
 impl From<identity::Unavailable> for Problem {
     fn from(identity::Unavailable: identity::Unavailable) -> Self {
         Self::Unavailable
+    }
+}
+
+impl From<WebhookRefused> for Problem {
+    fn from(refused: WebhookRefused) -> Self {
+        match refused {
+            WebhookRefused::TooMany => Self::Conflict("there are too many webhooks"),
+            WebhookRefused::Unavailable => Self::Unavailable,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use tandem_http::identity::IdentityConfig;
 use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
+use crate::webhooks::WebhooksConfig;
+
 pub(crate) use reference::reference;
 pub(crate) use trace::{Keep, TraceConfig};
 
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
     pub(crate) identity: IdentityConfig,
+    pub(crate) webhooks: WebhooksConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -142,6 +145,8 @@ impl Config {
         to_loopback_ip(&mut self.media.address);
         self.media.announce = None;
         self.sip.announce = None;
+        self.webhooks.allow_http = true;
+        self.webhooks.allow_private = true;
         let http = &mut self.http.bind;
         self.sip.udp.iter_mut().chain(&mut self.sip.tcp).chain([http]).for_each(to_loopback);
         self
@@ -165,6 +170,7 @@ impl Config {
         self.media.check()?;
         self.trace.check()?;
         self.identity.check()?;
+        self.webhooks.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -247,6 +253,7 @@ mod tests {
             ("[bus]\nstream_replicas = 2\n", "bus: stream_replicas"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
+            ("[webhooks]\nparallel = 0\n", "webhooks.parallel"),
             ("[identity]\nissuer = \"https://iam.example\"\n", "identity.issuer"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),

@@ -31,6 +31,7 @@ mod traces;
 mod tree;
 mod user_calls;
 mod users;
+mod webhooks;
 mod why;
 mod witness;
 

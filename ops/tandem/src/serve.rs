@@ -45,6 +45,7 @@ use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
 use crate::traces::NodeTraces;
 use crate::user_calls::StoredCalls;
+use crate::webhooks::{StoredWebhooks, WebhookEngine};
 use crate::witness::Witness;
 use crate::{limits, telemetry, users};
 use signals::Signals;
@@ -189,6 +190,10 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let revoker = Arc::new(StoredRevoker { storage: storage.clone(), revocations, bus: bus.clone(), node });
     let stored = Arc::new(StoredAccounts::new(storage.clone(), revoker.clone()));
     let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
+    let webhooks =
+        StoredWebhooks { storage: storage.clone(), config: config.webhooks.clone(), clock: clock.clone(), node };
+    let engine = WebhookEngine::new(storage.clone(), config.webhooks.clone(), clock.clone(), metrics.clone());
+    let engine = engine.context("webhooks")?;
     let history = Arc::new(StoredCalls(storage.clone()));
     let records = Arc::new(StoredRecords(storage.clone()));
     let traces = NodeTraces { tracer: tracer.clone(), media, storage: storage.clone(), clock: clock.clone() };
@@ -216,6 +221,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         sign_ins,
         gate: Arc::new(gate),
         revoker,
+        webhooks: Arc::new(webhooks),
         history,
         records,
         traces: Arc::new(traces),
@@ -229,7 +235,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let listener = TcpListener::bind(bind).with_context(|| format!("http.bind {bind}"))?;
     let http = HttpService { listener, api, config: config.http.clone() };
 
-    let services = Group::new("services").with(Arc::new(revocation_keeper));
+    let services = Group::new("services").with(Arc::new(revocation_keeper)).with(Arc::new(engine));
     let services = match issuer {
         Some(issuer) => services.with(Arc::new(IssuerKeeper(issuer))),
         None => services,

@@ -87,15 +87,19 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
         "cdrs",
         "devices",
         "events",
+        "external_identities",
         "legs",
         "outbox",
         "outbox_shards",
         "registrations",
+        "revocations",
         "sessions",
         "signing_keys",
         "tenant_domains",
         "tenants",
         "users",
+        "webhook_deliveries",
+        "webhook_endpoints",
     ];
     assert_eq!(home.tables().await, all);
     Migrations::down(&db, None).await.unwrap();

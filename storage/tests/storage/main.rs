@@ -18,6 +18,7 @@ mod sqlite {
     mod history;
     mod identity;
     mod outbox;
+    mod outside;
     mod poison;
     mod recovery;
     mod retention;
@@ -25,6 +26,7 @@ mod sqlite {
     mod support;
     mod tenancy;
     mod traces;
+    mod webhooks;
 }
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod postgres {
     mod identity;
     mod outage;
     mod outbox;
+    mod outside;
     mod poison;
     mod recovery;
     mod retention;
@@ -48,4 +51,5 @@ mod postgres {
     mod support;
     mod tenancy;
     mod traces;
+    mod webhooks;
 }

@@ -242,3 +242,107 @@ impl fmt::Debug for Issuer {
         f.debug_struct("Issuer").field("url", &self.url).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    use jsonwebtoken::jwk::Jwk;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use proptest::prelude::*;
+    use serde_json::json;
+    use tandem_core::id::Tenant;
+
+    use super::*;
+    use crate::identity::outsider::Testimony;
+
+    /// An issuer whose key is known, and will not be asked for again.
+    fn issuer() -> (Arc<Issuer>, EncodingKey) {
+        with_provider();
+        let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let private = EncodingKey::from_ec_der(pair.as_ref());
+        let mut jwk = Jwk::from_encoding_key(&private, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some("e".to_owned());
+        let config = IdentityConfig {
+            issuer: Some("https://iam.example".to_owned()),
+            jwks_url: Some("http://127.0.0.1:9/".to_owned()),
+            audience: Some("tandem".to_owned()),
+            unknown_kid_refresh: Duration::from_secs(3_600),
+            ..IdentityConfig::default()
+        };
+        let clock = Clock::start();
+        let issuer = Issuer::new(&config, clock.clone(), Arc::default()).unwrap().unwrap();
+        let now = Some(clock.now().mono);
+        let keys = KeySet::read(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
+        issuer.keys.store(Arc::new(Known { keys, fetched: now }));
+        *issuer.fetching.lock() = Fetching { is_on: false, began: now };
+        (issuer, private)
+    }
+
+    fn good() -> Value {
+        json!({"iss": "https://iam.example", "aud": "tandem", "sub": "alice", "tenant": "default", "exp": 1_790_000_900})
+    }
+
+    fn sign(private: &EncodingKey, payload: &Value) -> String {
+        encode(&Header { kid: Some("e".to_owned()), ..Header::new(Algorithm::ES256) }, payload, private).unwrap()
+    }
+
+    /// Whether it is opened, by somebody who does not wait.
+    fn opens(issuer: &Issuer, token: &str) -> Option<Value> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(issuer.open(token)).ok()
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,4}", inner, 0..3).prop_map(|it| json!(it)),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_text_is_opened(text in "\\PC{0,300}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,80}", 0..5)) {
+            let (issuer, _) = issuer();
+            prop_assert!(opens(&issuer, &text).is_none());
+            prop_assert!(opens(&issuer, &parts.join(".")).is_none());
+        }
+
+        #[test]
+        fn no_token_with_another_character_in_it_is_opened(at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_.=-]") {
+            let (issuer, private) = issuer();
+            let mut token = sign(&private, &good());
+            prop_assert_eq!(opens(&issuer, &token), Some(good()));
+            let at = at.index(token.len());
+            prop_assume!(token[at..=at] != other);
+            token.replace_range(at..=at, &other);
+            prop_assert!(opens(&issuer, &token).is_none());
+        }
+
+        #[test]
+        fn whatever_the_issuer_signs_is_read_or_refused(
+            name in prop::sample::select(vec!["iss", "aud", "sub", "tenant", "exp", "nbf", "role", "ext", "sid", "jti"]),
+            value in json(),
+        ) {
+            let (issuer, private) = issuer();
+            let mut payload = good();
+            payload[name] = value;
+            if let Some(claims) = opens(&issuer, &sign(&private, &payload)) {
+                prop_assert_eq!(&claims["iss"], "https://iam.example");
+                let said = Testimony::read(issuer.config(), &Tenant::default_tenant(), &claims);
+                let _read_or_not = said.map(|said| said.check(issuer.config(), WallTime(1_790_000_000_000_000)));
+            }
+        }
+    }
+}

@@ -14,4 +14,5 @@ mod log;
 mod outside;
 mod page;
 mod player;
+mod webhooks;
 mod world;

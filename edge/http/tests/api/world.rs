@@ -41,6 +41,7 @@ use uuid::Uuid;
 
 use crate::cdrs::Written;
 use crate::player::Player;
+use crate::webhooks::Listed;
 
 /// How long anything may take that takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -102,6 +103,7 @@ impl World {
             sign_ins: Arc::new(sign_ins),
             gate,
             revoker: Arc::new(InMemory(revocations.clone())),
+            webhooks: Arc::new(Listed::default()),
             history: history.clone(),
             records: records.clone(),
             traces: Arc::new(Told),
