@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -101,7 +101,12 @@ impl std::ops::Deref for Shared {
 impl Shared {
     /// Whose host a request was sent to.
     pub(crate) fn tenant_of(&self, headers: &HeaderMap) -> Tenant {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        self.tenant_of_host(headers.get(HOST))
+    }
+
+    /// Whose a `Host` header is.
+    pub(crate) fn tenant_of_host(&self, host: Option<&HeaderValue>) -> Tenant {
+        let host = host.and_then(|host| host.to_str().ok());
         self.api.tenants.tenants().of_host(host.unwrap_or_default())
     }
 }

@@ -137,7 +137,8 @@ fn whatever_two_tenants_do_nothing_of_one_is_ever_seen_by_the_other() {
 /// One operation; everything that was answered.
 fn step(dice: &mut StdRng, sides: &mut [Side; 2], bobs: &mut [Ua; 2], me: usize, node: &Node) -> String {
     let foreign: Vec<String> = sides[1 - me].calls.iter().map(|call| call.call_id.clone()).collect();
-    let foreign_users: Vec<String> = sides[1 - me].secrets.iter().filter(|it| it.starts_with("user_")).cloned().collect();
+    let foreign_users: Vec<String> =
+        sides[1 - me].secrets.iter().filter(|it| it.starts_with("user_")).cloned().collect();
     let side = &mut sides[me];
     let body = |(_, body): (u16, Value)| body.to_string();
     match dice.random_range(0..9) {
