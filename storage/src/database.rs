@@ -16,6 +16,7 @@ use tandem_core::metric::Metrics;
 use crate::config::{Config, OutOfRange};
 use crate::migration::Migrations;
 use crate::passwords::Passwords;
+use crate::settled::Settled;
 
 /// How long a reader waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub struct Storage {
     pub(crate) writer: DatabaseConnection,
     pub(crate) reader: DatabaseConnection,
     pub(crate) passwords: Passwords,
+    pub(crate) settled: Settled,
 }
 
 /// Why the database cannot be opened.
@@ -94,7 +96,14 @@ impl Storage {
         let writer = connect(options.clone().pragma("cache_size", WRITER_CACHE_KIB), 1).await?;
         Migrations::up(&writer, None).await.map_err(OpenError::Migrate)?;
         let reader = connect(options.read_only(true), config.readers).await?;
-        Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() }))
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            metrics,
+            writer,
+            reader,
+            passwords: Passwords::new(),
+            settled: Settled::default(),
+        }))
     }
 
     /// Opens a database that is there, to read it: makes nothing and leaves the schema as it is. Whatever writes fails.
@@ -110,7 +119,14 @@ impl Storage {
         }
         let reader = connect(options, config.readers).await?;
         let writer = reader.clone();
-        Ok(Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() }))
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            metrics,
+            writer,
+            reader,
+            passwords: Passwords::new(),
+            settled: Settled::default(),
+        }))
     }
 }
 

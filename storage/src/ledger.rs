@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
-use tandem_core::metric::{Counter, Fill, Queue, Queues};
+use tandem_core::metric::{Counter, Fill, Histogram, Queue, Queues};
 use tandem_core::ports::LedgerPort;
+use tandem_core::trace::Place;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
@@ -128,8 +129,12 @@ impl Ledger {
         let mut writer = self.writer.lock().await;
         let batch = self.journal.read(writer.position, self.storage.config.batch)?;
         if !batch.entries.is_empty() {
+            let began = Instant::now();
             let stored = batch::store(&self.storage.writer, &writer.known, &batch.entries).await?;
+            self.storage.metrics.took(Histogram::LedgerCommit, began.elapsed());
             self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
+            let closed = stored.calls.iter().filter(|(_, call)| call.is_closed());
+            closed.for_each(|(call, _)| self.storage.settled(*call, Place::Database));
             writer.remember(stored.calls);
             self.stored.notify_one();
         }
@@ -178,6 +183,7 @@ impl Queues for Ledger {
             (Queue::JournalBytes, self.journal.waiting()),
             (Queue::BusEvents, self.bus.behind()),
             (Queue::SignIns, self.storage.passwords.busy()),
+            (Queue::DatabaseConnections, self.storage.connections()),
         ]
     }
 }

@@ -6,6 +6,7 @@ mod m0003_outbox;
 mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
+mod m0013_correlation;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0004_registrations::Migration),
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
+            Box::new(m0013_correlation::Migration),
         ]
     }
 }

@@ -52,6 +52,7 @@ impl Ledger {
         for (id, subject, payload) in rows {
             // Published before, and not marked because the loop was dropped in between.
             if id > *published {
+                self.storage.published(&subject);
                 self.bus.send(PublishedEvent { subject, payload });
                 self.storage.metrics.count(Counter::FactsPublished);
                 *published = id;

@@ -227,6 +227,7 @@ impl Calls {
             FactBody::Ringing { .. } => {}
             FactBody::CdrClosed(cdr) => {
                 self.metrics.add(Counter::TalkMilliseconds, cdr.talk_ms);
+                self.metrics.call_over(cdr);
                 return tracing::debug!(%call_id, %correlation_id, event, "call");
             }
             FactBody::Dialled { .. } | FactBody::LegEnded { .. } => {

@@ -27,7 +27,7 @@ use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
+use crate::{auth, bearer, calls, events, ice, openapi, ops, page, requests};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -100,6 +100,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(from_fn(move |request, next| limited(timeout, request, next)))
         .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
         .layer(from_fn(as_asked))
+        .layer(from_fn_with_state(shared.clone(), requests::measured))
         .with_state(shared)
 }
 

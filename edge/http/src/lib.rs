@@ -6,7 +6,7 @@
 //!  /.well-known/jwks.json  /api/openapi.json  /api/docs
 //!  /api/v1/auth/*                         a password or a refresh token
 //!  /api/v1/{me,calls,events,ice-servers}  an access token; /api/calls as well, as it always was
-//!  /api/v1/ops/{calls,tree,break}         the operator's token; `break` only where it was switched on
+//!  /api/v1/ops/{calls,correlations,tree,break}  the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -22,6 +22,7 @@ mod body;
 mod calls;
 mod clients;
 pub mod config;
+mod correlation;
 mod events;
 mod history;
 mod ice;
@@ -33,6 +34,7 @@ mod ops;
 mod page;
 mod problem;
 mod queues;
+mod requests;
 mod server;
 mod sign_in;
 mod stall;
@@ -42,6 +44,7 @@ mod user_call;
 
 pub use api::{Api, router};
 pub use clients::Clients;
+pub use correlation::Correlated;
 pub use history::{History, HistoryUnavailable, Page};
 pub use operator::{BreakRefused, NotReady, Operator};
 pub use server::serve;

@@ -18,13 +18,14 @@ use tokio::task::spawn_blocking;
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::problem::Problem;
-use crate::trace;
+use crate::{correlation, trace};
 
 /// Below `/api/v1/ops`.
 pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/calls", get(calls))
         .route("/calls/{call_id}/trace", get(trace::trace))
+        .route("/correlations/{correlation_id}", get(correlation::correlation))
         .route("/tree", get(tree))
         .route("/break", post(break_part))
         .fallback(|| async { Problem::NotFound })

@@ -1,6 +1,7 @@
 //! Everything that an operator may decide, from one file and the environment.
 
 mod reference;
+mod telemetry;
 mod trace;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use reference::reference;
+pub(crate) use telemetry::{OtlpProtocol, TelemetryConfig};
 pub(crate) use trace::{Keep, TraceConfig};
 
 /// Read when no file is named and this one exists.
@@ -36,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) storage: tandem_storage::Config,
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
+    pub(crate) telemetry: TelemetryConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -160,6 +163,7 @@ impl Config {
         self.storage.check().context("storage")?;
         self.media.check()?;
         self.trace.check()?;
+        self.telemetry.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -241,6 +245,9 @@ mod tests {
             ("[storage]\nbatch = 0\n", "storage: batch"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
+            ("[telemetry]\nkeep_calls = 1.5\n", "telemetry.keep_calls"),
+            ("[telemetry]\nprotocol = \"http\"\n", "telemetry.protocol"),
+            ("[telemetry]\nendpoint = \"collector:4317\"\n", "telemetry.endpoint"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

@@ -35,6 +35,7 @@ use crate::services::{
     AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
     TraceKeeper,
 };
+use crate::telemetry::CallSpans;
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
 use crate::traces::NodeTraces;
@@ -56,16 +57,17 @@ struct Parts {
 /// # Errors
 /// What it lacks to start. Whatever happens later is no error but supervision's.
 pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
-    let telemetry = telemetry::start(&config.log)?;
-    let outcome = serve(&config, dev).await;
+    let metrics = Arc::new(Metrics::default());
+    let telemetry = telemetry::start(&config, &metrics)?;
+    let outcome = serve(&config, dev, metrics, telemetry.spans.clone()).await;
     telemetry.finish().await;
     outcome
 }
 
-async fn serve(config: &Config, dev: bool) -> Result<()> {
+async fn serve(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    let Parts { calls, sip, operator, groups } = assemble(config, dev, metrics, spans).await?;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
@@ -92,8 +94,8 @@ async fn serve(config: &Config, dev: bool) -> Result<()> {
 }
 
 /// Everything that can fail for want of a file, a port or a right fails here, before anything runs.
-async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
-    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
+async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<Parts> {
+    let clock = Clock::start();
     let storage = Storage::open(&config.storage, metrics.clone()).await?;
     let node = node_id(&config.storage.data_dir)?;
     let bus = Bus::new(config.storage.bus_capacity, metrics.clone());
@@ -129,7 +131,10 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
     let pool = Arc::new(pool);
-    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone() });
+    let media =
+        ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone(), metrics: metrics.clone() };
+    let media = Arc::new(media);
+    storage.tell_settled(tracer.clone());
     let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
     metrics.watch(of_calls);
     metrics.watch(of_pool);
@@ -160,6 +165,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         config: config.trace.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        spans,
     };
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;

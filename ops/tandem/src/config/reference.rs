@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 13] = [
+const SECTIONS: [(&str, &str, &str); 14] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str, &str); 13] = [
     ("media", "Config", include_str!("../../../../media/pool/src/config.rs")),
     ("storage", "Config", include_str!("../../../../storage/src/config.rs")),
     ("trace", "TraceConfig", include_str!("trace.rs")),
+    ("telemetry", "TelemetryConfig", include_str!("telemetry.rs")),
     ("calls", "Config", include_str!("../../../../actors/src/config.rs")),
 ];
 

@@ -6,6 +6,7 @@ use tandem_actors::Clock;
 use tandem_core::id::LegId;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand};
+use tandem_core::metric::Metrics;
 use tandem_core::ports::MediaPort;
 use tandem_core::quality::MediaReport;
 use tandem_core::trace::{Entry, Subject, TracePort, What};
@@ -17,6 +18,7 @@ pub(crate) struct ReportedMedia {
     pub(crate) media: Arc<dyn MediaPort>,
     pub(crate) tracer: Arc<Tracer>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl MediaPort for ReportedMedia {
@@ -29,9 +31,8 @@ impl MediaPort for ReportedMedia {
     }
 
     fn release(&self, leg: LegId) {
-        if self.tracer.follows(leg)
-            && let Some(report) = self.media.report(leg)
-        {
+        if let Some(report) = self.media.report(leg) {
+            self.metrics.media_over(&report);
             self.tracer.note(Subject::Leg(leg), Entry::new(self.clock.now().wall, What::Media { report }));
         }
         self.media.release(leg);

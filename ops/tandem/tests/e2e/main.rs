@@ -33,6 +33,7 @@ mod poison;
 mod refusals;
 mod survival;
 mod talk;
+mod telemetry;
 mod tree;
 mod why;
 mod without_a_node;
