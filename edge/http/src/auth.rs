@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tandem_core::metric::Counter;
 use tandem_core::pii::Pii;
 use tracing::debug;
 use utoipa::ToSchema;
@@ -89,6 +90,7 @@ pub(crate) async fn login(State(shared): State<Shared>, from: Source, body: Body
     let password = within("password", password.reveal())?;
     let signed_in = shared.api.sign_ins.sign_in(&shared.api.tenant, from.0, name, password).await?;
     debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "signed in");
+    shared.api.metrics.count(Counter::SignIns);
     Ok(session(signed_in))
 }
 
