@@ -21,10 +21,10 @@ pub struct Correlated {
 }
 
 /// One call of it, by kinds. Each kind is in the order of time.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct CorrelatedCall {
-    call_id: Option<CallId>,
-    tenant: Option<Tenant>,
+    call_id: CallId,
+    tenant: Tenant,
     is_over: bool,
     /// Notes that there was no room for.
     dropped: u64,
@@ -50,9 +50,20 @@ impl Correlated {
 impl CorrelatedCall {
     fn of(story: Story) -> Self {
         let (cdr, spans) = (story.record(), story.spans());
-        let (call_id, tenant) = (Some(story.call_id), Some(story.tenant));
-        let mut call =
-            Self { call_id, tenant, is_over: story.is_over, dropped: story.dropped, cdr, spans, ..Self::default() };
+        let mut call = Self {
+            call_id: story.call_id,
+            tenant: story.tenant,
+            is_over: story.is_over,
+            dropped: story.dropped,
+            api: Vec::new(),
+            client_events: Vec::new(),
+            sip: Vec::new(),
+            restarts: Vec::new(),
+            media: Vec::new(),
+            facts: Vec::new(),
+            cdr,
+            spans,
+        };
         for entry in story.entries {
             let kind = match &entry.what {
                 What::Message { text, .. } if text.text().starts_with("event ") => &mut call.client_events,

@@ -70,17 +70,22 @@ fn observe(meter: &Meter, readings: &Arc<Readings>, place: usize, family: Family
         }
     };
     let Family { name, help, kind, .. } = family;
+    // An instrument lives as long as its provider.
     match kind {
         Kind::Counter => {
-            drop(meter.f64_observable_counter(name).with_description(help).with_callback(read(value)).build())
+            let _built = meter.f64_observable_counter(name).with_description(help).with_callback(read(value)).build();
         }
-        Kind::Gauge => drop(meter.f64_observable_gauge(name).with_description(help).with_callback(read(value)).build()),
+        Kind::Gauge => {
+            let _built = meter.f64_observable_gauge(name).with_description(help).with_callback(read(value)).build();
+        }
         Kind::Histogram => {
             let counter =
                 |suffix| meter.f64_observable_counter(format!("{name}_{suffix}")).with_description(help.clone());
-            drop(counter("bucket").with_callback(read(buckets)).build());
-            drop(counter("sum").with_callback(read(sum)).build());
-            drop(counter("count").with_callback(read(count)).build());
+            let _built = [
+                counter("bucket").with_callback(read(buckets)).build(),
+                counter("sum").with_callback(read(sum)).build(),
+                counter("count").with_callback(read(count)).build(),
+            ];
         }
     }
 }

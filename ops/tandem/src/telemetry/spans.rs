@@ -47,7 +47,7 @@ impl CallSpans {
 
 /// Whether a trace is among the share that is kept: everybody who decides by the random bits of the trace id decides alike.
 fn is_kept(id: CorrelationId, share: f64) -> bool {
-    let random = u64::from_be_bytes(trace_id(id).to_bytes()[8..].try_into().unwrap_or_default());
+    let random = id.uuid().as_u64_pair().1;
     let all = 1_u64 << RANDOM_BITS;
     random % all >= ((1.0 - share) * all as f64) as u64
 }
