@@ -58,6 +58,19 @@ install_postgresql() {
         install_packages postgresql
 }
 
+# Prometheus for the tests, which start one each: Debian's would start one for the whole machine.
+prepare_prometheus() {
+    command -v promtool >/dev/null || step "install prometheus" install_prometheus
+}
+
+install_prometheus() {
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    "${as_root[@]}" mkdir -p /etc/systemd/system &&
+        "${as_root[@]}" ln -sf /dev/null /etc/systemd/system/prometheus.service &&
+        RUNLEVEL=1 install_packages prometheus
+}
+
 # The web client's dependencies, when the lock says others than are there.
 install_web() (
     cd edge/web

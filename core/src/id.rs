@@ -177,6 +177,14 @@ impl CorrelationId {
     }
 }
 
+impl CorrelationId {
+    /// The UUID inside: a trace id, as exporters want it.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
 impl fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.simple())

@@ -15,6 +15,7 @@ use tandem_core::metric::Metrics;
 
 use crate::config::{Config, OutOfRange};
 use crate::passwords::Passwords;
+use crate::settled::Settled;
 
 pub(crate) use refusal::is_refusal;
 pub use url::{DatabaseUrl, Engine};
@@ -30,6 +31,7 @@ pub struct Storage {
     /// For relays: they hold locks while they publish, and no commit may wait behind that.
     pub(crate) relay: DatabaseConnection,
     pub(crate) passwords: Passwords,
+    pub(crate) settled: Settled,
 }
 
 /// What an engine opened.
@@ -142,7 +144,8 @@ impl Storage {
 
     fn with(config: &Config, metrics: Arc<Metrics>, connections: Connections) -> Arc<Self> {
         let Connections { writer, reader, relay } = connections;
-        Arc::new(Self { config: config.clone(), metrics, writer, reader, relay, passwords: Passwords::new() })
+        let (passwords, settled) = (Passwords::new(), Settled::default());
+        Arc::new(Self { config: config.clone(), metrics, writer, reader, relay, passwords, settled })
     }
 }
 

@@ -21,8 +21,9 @@ use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
-use tandem_core::metric::{Counter, Fill, Queue, Queues};
+use tandem_core::metric::{Counter, Fill, Histogram, Queue, Queues};
 use tandem_core::ports::LedgerPort;
+use tandem_core::trace::Place;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
@@ -160,9 +161,13 @@ impl Ledger {
         let limit = config.acquire_timeout + config.statement_timeout;
         let mut parts = vec![entries];
         while let Some(part) = parts.pop() {
+            let began = Instant::now();
             let storing = batch::store(&self.storage.writer, &writer.known, self.node, part);
             match (timeout(limit, storing).await?, part) {
                 (Ok(stored), _) => {
+                    self.storage.metrics.took(Histogram::LedgerCommit, began.elapsed());
+                    let closed = stored.calls.iter().filter(|(_, call)| call.is_closed());
+                    closed.for_each(|(call, _)| self.storage.settled(*call, Place::Database));
                     self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
                     writer.remember(stored.calls);
                 }
@@ -225,6 +230,7 @@ impl Queues for Ledger {
             (Queue::JournalBytes, self.journal.waiting()),
             (Queue::BusEvents, self.bus.behind()),
             (Queue::SignIns, self.storage.passwords.busy()),
+            (Queue::DatabaseConnections, self.storage.connections()),
         ]
     }
 }

@@ -28,6 +28,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bus::{BusError, Nats, PublishedEvent};
 use crate::entity::{event, outbox};
+use crate::database::Storage;
 use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
@@ -96,13 +97,13 @@ impl Ledger {
         let (shard, outcome, done) = if locking {
             let lock = self.storage.relay.begin().await?;
             let Some(shard) = shard::take(&lock).await? else { return Ok(false) };
-            let (outcome, done) = certain.publish(nats, shard, shard::rows(&lock, shard).await?).await;
+            let (outcome, done) = certain.publish(&self.storage, nats, shard, shard::rows(&lock, shard).await?).await;
             shard::settle(&lock, shard, &outcome).await?;
             lock.commit().await?;
             (shard, outcome, done)
         } else {
             let Some(shard) = shard::take(&self.storage.reader).await? else { return Ok(false) };
-            let (outcome, done) = certain.publish(nats, shard, shard::rows(&self.storage.reader, shard).await?).await;
+            let (outcome, done) = certain.publish(&self.storage, nats, shard, shard::rows(&self.storage.reader, shard).await?).await;
             let transaction = self.storage.relay.begin().await?;
             shard::settle(&transaction, shard, &outcome).await?;
             transaction.commit().await?;
@@ -170,6 +171,7 @@ impl Ledger {
         for (id, subject, payload) in rows {
             // Published before, and not taken out because the loop was dropped in between.
             if !published.contains(&id) {
+                self.storage.published(&subject);
                 self.bus.send(PublishedEvent { subject, payload });
                 self.storage.metrics.count(Counter::FactsPublished);
                 published.insert(id);
@@ -185,13 +187,17 @@ impl Ledger {
 impl Certain {
     /// Publishes a batch; looks first what the stream has of it, if anything of it may have been sent before. Returns
     /// also whether all of it went well.
-    async fn publish(&self, nats: &Nats, shard: i16, rows: Vec<Row>) -> (Outcome, bool) {
+    async fn publish(&self, storage: &Storage, nats: &Nats, shard: i16, rows: Vec<Row>) -> (Outcome, bool) {
         let oldest = rows.iter().map(|row| row.created_at).min().unwrap_or_default();
         // Another relay may have had it: half a window is left for clocks and for the publishing itself.
         let is_old = now() - oldest.into() >= nats.config.duplicate_window / 2;
         let compare = is_old || !self.0.lock().get(usize::from(shard.unsigned_abs())).is_some_and(|it| *it);
         self.set(shard, false);
+        let records: Vec<(i64, String)> =
+            rows.iter().filter(|row| row.subject.contains(".cdr.")).map(|row| (row.id, row.subject.clone())).collect();
         let outcome = publish(nats, rows, compare).await;
+        let is_told = |(id, _): &&(i64, String)| outcome.published.contains(id);
+        records.iter().filter(is_told).for_each(|(_, subject)| storage.published(subject));
         let done = outcome.failure.is_none();
         (outcome, done)
     }

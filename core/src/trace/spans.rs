@@ -11,6 +11,8 @@
 //! * No number, name or address of anybody is in it, and nothing that came over the wire but methods and statuses.
 //! * A parent stands before its children. Every span ends, at the latest with the last note of the story.
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 
 use super::exchange::{Exchange, INITIATE, Protocol, exchanges};
@@ -148,6 +150,17 @@ impl Story {
             What::Message { .. } | What::Settled { .. } => false,
         };
         self.entries.iter().any(is_remarkable)
+    }
+
+    /// Our share of setting the call up: from the request that began it to our first request to a callee. `None` when
+    /// either is not in the story.
+    #[must_use]
+    pub fn setup_time(&self) -> Option<Duration> {
+        let record = self.record()?;
+        let (caller, callees) = record.legs.split_first()?;
+        let begun_at = exchanges(self.of_leg(caller.leg_id)).first().filter(|it| it.way == Way::In)?.start;
+        let invited = callees.iter().filter_map(|leg| self.of_leg(leg.leg_id).find(|entry| is_invitation(entry)));
+        Some(invited.map(|entry| entry.at).min()? - begun_at)
     }
 
     fn of_leg(&self, leg: LegId) -> impl Iterator<Item = &Entry> {
@@ -360,6 +373,12 @@ fn api_attributes(name: &'static str, status: Option<Value>) -> Attributes {
     texts.into_iter().chain(status.map(|status| ("http.response.status_code", status))).collect()
 }
 
+/// What calls a callee: a request of SIP, or the event for his client.
+fn is_invitation(entry: &Entry) -> bool {
+    let What::Message { direction: Way::Out, text, .. } = &entry.what else { return false };
+    text.text().starts_with("INVITE ") || text.text().starts_with("event call.incoming")
+}
+
 /// What a client's event stream was told.
 fn told(entry: &Entry) -> Option<Event> {
     let What::Message { direction: Way::Out, text, .. } = &entry.what else { return None };
@@ -396,7 +415,7 @@ fn reported(entry: &Entry) -> Option<(WallTime, &MediaReport)> {
 }
 
 fn of_media(report: &MediaReport) -> Attributes {
-    let milliseconds = |it: std::time::Duration| Value::Measure(it.as_secs_f64() * 1_000.0);
+    let milliseconds = |it: Duration| Value::Measure(it.as_secs_f64() * 1_000.0);
     let mut attributes = vec![
         ("tandem.media.packets_received", number(report.received)),
         ("tandem.media.packets_sent", number(report.sent)),

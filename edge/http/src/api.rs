@@ -35,7 +35,9 @@ use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
 use crate::webhooks::Webhooks;
-use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, webhooks};
+use crate::{
+    audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, requests, webhooks,
+};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -140,6 +142,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(from_fn_with_state(shared.clone(), refused::noted))
         .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
         .layer(from_fn(as_asked))
+        .layer(from_fn_with_state(shared.clone(), requests::measured))
         .with_state(shared)
 }
 

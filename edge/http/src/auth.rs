@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tandem_core::audit::{Action, Actor, Deed};
 use tandem_core::id::Tenant;
+use tandem_core::metric::Counter;
 use tandem_core::pii::Pii;
 use tracing::debug;
 use utoipa::ToSchema;
@@ -108,6 +109,7 @@ pub(crate) async fn login(
     match signed_in {
         Ok(signed_in) => {
             debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "signed in");
+            shared.api.metrics.count(Counter::SignIns);
             shared.audit(deed(&signed_in, Action::SignIn, "password").from(from));
             Ok(session(signed_in))
         }

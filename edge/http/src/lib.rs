@@ -9,7 +9,7 @@
 //!  /api/v1/cdrs                           an access token
 //!  /api/v1/audit                          an access token of an administrator
 //!  /api/v1/webhooks/*                     an administrator's access token
-//!  /api/v1/ops/{calls,cdrs,tree,break,audit,revocations} the operator's token; `break` only where it was switched on
+//!  /api/v1/ops/{calls,cdrs,correlations,tree,break,audit,revocations} the operator's token; `break` only where it was switched on
 //! ```
 //!
 //! # Invariants
@@ -27,6 +27,7 @@ mod calls;
 mod cdrs;
 mod clients;
 pub mod config;
+mod correlation;
 mod events;
 mod history;
 mod ice;
@@ -41,6 +42,7 @@ mod problem;
 mod proxies;
 mod queues;
 mod refused;
+mod requests;
 mod server;
 mod sign_in;
 mod stall;
@@ -53,6 +55,7 @@ pub use api::{Api, router};
 pub use audit::{AuditTrail, AuditUnavailable};
 pub use cdrs::{Records, RecordsUnavailable};
 pub use clients::Clients;
+pub use correlation::Correlated;
 pub use history::{History, HistoryUnavailable, Page};
 pub use openapi::openapi;
 pub use operator::{BreakRefused, NotReady, Operator};

@@ -21,7 +21,7 @@ use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::problem::Problem;
 use crate::refused::Noted;
-use crate::{audit, cdrs, trace};
+use crate::{audit, cdrs, correlation, trace};
 
 /// Below `/api/v1/ops`.
 pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
@@ -29,6 +29,7 @@ pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/calls", get(calls))
         .route("/calls/{call_id}/trace", get(trace::trace))
         .nest("/cdrs", cdrs::operator_routes())
+        .route("/correlations/{correlation_id}", get(correlation::correlation))
         .route("/tree", get(tree))
         .route("/break", post(break_part))
         .route("/audit", get(audit::list_all))

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use futures::future::BoxFuture;
 use tandem_core::audit::{Action, Actor, Deed};
-use tandem_core::id::{CallId, Tenant};
+use tandem_core::id::{CallId, CorrelationId, Tenant};
 use tandem_core::trace::Story;
 
 use crate::api::Shared;
@@ -19,6 +19,12 @@ pub trait Traces: Send + Sync + 'static {
     /// # Errors
     /// [`TracesUnavailable`].
     fn story(&self, call: CallId) -> BoxFuture<'_, Result<Option<Story>, TracesUnavailable>>;
+
+    /// The stories of all calls with this id, the first one first. Many share one only where somebody makes them.
+    ///
+    /// # Errors
+    /// [`TracesUnavailable`].
+    fn correlated(&self, id: CorrelationId) -> BoxFuture<'_, Result<Vec<Story>, TracesUnavailable>>;
 }
 
 /// They cannot be read now.

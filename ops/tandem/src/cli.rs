@@ -87,7 +87,7 @@ enum Command {
     Replay(ReplayArguments),
     /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
     Why {
-        /// Which, as `tandem calls` shows it.
+        /// Which, as `tandem calls` shows it; or a correlation id, for all that it explains.
         call_id: String,
         /// As JSON.
         #[arg(long)]

@@ -1,6 +1,7 @@
 //! Everything that an operator may decide, from one file and the environment.
 
 mod reference;
+mod telemetry;
 mod trace;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use crate::webhooks::WebhooksConfig;
 
 pub(crate) use reference::reference;
+pub(crate) use telemetry::{OtlpProtocol, TelemetryConfig};
 pub(crate) use trace::{Keep, TraceConfig};
 
 /// Read when no file is named and this one exists.
@@ -42,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) trace: TraceConfig,
     pub(crate) identity: IdentityConfig,
     pub(crate) webhooks: WebhooksConfig,
+    pub(crate) telemetry: TelemetryConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -171,6 +174,7 @@ impl Config {
         self.trace.check()?;
         self.identity.check()?;
         self.webhooks.check()?;
+        self.telemetry.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -255,6 +259,9 @@ mod tests {
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
             ("[webhooks]\nparallel = 0\n", "webhooks.parallel"),
             ("[identity]\nissuer = \"https://iam.example\"\n", "identity.issuer"),
+            ("[telemetry]\nkeep_calls = 1.5\n", "telemetry.keep_calls"),
+            ("[telemetry]\nprotocol = \"http\"\n", "telemetry.protocol"),
+            ("[telemetry]\nendpoint = \"collector:4317\"\n", "telemetry.endpoint"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

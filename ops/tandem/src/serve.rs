@@ -40,6 +40,7 @@ use crate::services::{
     AccountLoader, Archivist, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
     RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
 };
+use crate::telemetry::CallSpans;
 use crate::tenants::TenantTable;
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
@@ -63,18 +64,19 @@ struct Parts {
 /// # Errors
 /// What it lacks to start. Whatever happens later is no error but supervision's.
 pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
-    let telemetry = telemetry::start(&config.log)?;
-    let outcome = serve(&config, dev).await;
+    let metrics = Arc::new(Metrics::default());
+    let telemetry = telemetry::start(&config, &metrics)?;
+    let outcome = serve(&config, dev, metrics, telemetry.spans.clone()).await;
     telemetry.finish().await;
     outcome
 }
 
-async fn serve(config: &Config, dev: bool) -> Result<()> {
+async fn serve(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
     // A database that is away may be waited for; whoever does not want to says so.
     let parts = tokio::select! {
-        parts = assemble(config, dev) => parts?,
+        parts = assemble(config, dev, metrics, spans) => parts?,
         () = signals.next() => return Ok(()),
     };
     let Parts { calls, sip, operator, groups } = parts;
@@ -104,8 +106,8 @@ async fn serve(config: &Config, dev: bool) -> Result<()> {
 }
 
 /// Everything that can fail for want of a file, a port or a right fails here, before anything runs.
-async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
-    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
+async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<Parts> {
+    let clock = Clock::start();
     let storage = Storage::open(&config.storage, metrics.clone()).await?;
     let node = node_id(&config.storage.data_dir)?;
     let bus = Bus::connect(&config.bus, node, config.storage.bus_capacity, metrics.clone()).await?;
@@ -144,8 +146,14 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
     let pool = Arc::new(pool);
     let last_media = Arc::new(LastMedia::new(pool.clone()));
-    let (last, clock_of_media) = (last_media.clone(), clock.clone());
-    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), last, clock: clock_of_media });
+    let media = Arc::new(ReportedMedia {
+        media: pool.clone(),
+        tracer: tracer.clone(),
+        last: last_media.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    });
+    storage.tell_settled(tracer.clone());
     let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
     metrics.watch(of_calls);
     metrics.watch(of_pool);
@@ -203,6 +211,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         config: config.trace.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        spans,
     };
     let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
     let (trunks, numbering) = (trunks(config), config.numbering()?);

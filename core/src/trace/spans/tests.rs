@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 use crate::event::{Fact, FactBody};
 use crate::leg::LegInput;
@@ -115,6 +113,12 @@ fn a_call_from_a_browser_to_a_phone_is_one_tree_below_whoever_asked_for_it() {
     assert_eq!((callee.events[0].name.as_str(), callee.span_id), ("actor restarted", SpanId::of_leg(leg(CALLEE))));
     assert!(spans[9].attributes.contains(&("tandem.media.lost_permille", Value::Number(10))));
     assert!(spans.iter().all(|span| span.error.is_none()));
+}
+
+#[test]
+fn setting_up_a_call_takes_from_its_first_request_to_ours() {
+    assert_eq!(story(clicked()).setup_time(), Some(Duration::from_millis(10)));
+    assert_eq!(story(facts(Cause::Normal)).setup_time(), None);
 }
 
 #[test]

@@ -96,6 +96,29 @@ async fn the_story_of_a_call_is_told_to_the_operator_and_to_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_a_correlation_id_explains_is_told_to_the_operator_and_every_reading_is_audited() {
+    let (log, _guard) = Log::start();
+    let server = start(false, Config::default());
+    let id = told().correlation_id.to_string();
+    for (id, headers, status, audited) in [
+        (id.clone(), "", 401, "unauthorized"),
+        (id.replace('0', "1"), TOKEN, 404, "not_found"),
+        (String::from("1001"), TOKEN, 404, "no_id"),
+        (String::from("%FF"), TOKEN, 404, "no_id"),
+    ] {
+        let (seen, _) = server.get(&format!("/api/v1/ops/correlations/{id}"), headers).await;
+        assert_eq!(seen, status, "{id}");
+        assert!(log.takes(&["audit", "from=127.0.0.1:", &format!("outcome=\"{audited}\"")]), "{id}");
+    }
+    let (status, body) = server.get(&format!("/api/v1/ops/correlations/{id}"), TOKEN).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let call = &body["calls"][0];
+    assert_eq!((status, &body["correlation_id"], &call["is_over"]), (200, &json!(id), &json!(true)));
+    assert_eq!((call["api"].as_array().unwrap().len(), call["sip"].as_array().unwrap().len()), (1, 0), "{body}");
+    assert!(log.takes(&["audit", "outcome=\"read\"", &id]));
+}
+
+#[tokio::test]
 async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audited() {
     let (log, _guard) = Log::start();
     let server = start(true, Config::default());

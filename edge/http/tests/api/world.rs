@@ -390,4 +390,8 @@ impl Traces for Told {
         let story = if call.uuid().is_nil() { Err(TracesUnavailable) } else { Ok(Some(told())) };
         async move { story.map(|story| story.filter(|story| story.call_id == call)) }.boxed()
     }
+
+    fn correlated(&self, id: CorrelationId) -> BoxFuture<'_, Result<Vec<Story>, TracesUnavailable>> {
+        async move { Ok(Some(told()).into_iter().filter(|story| story.correlation_id == id).collect()) }.boxed()
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 16] = [
+const SECTIONS: [(&str, &str, &str); 17] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &str, &str); 16] = [
     ("trace", "TraceConfig", include_str!("trace.rs")),
     ("identity", "IdentityConfig", include_str!("../../../../edge/http/src/identity/config.rs")),
     ("webhooks", "WebhooksConfig", include_str!("../webhooks/config.rs")),
+    ("telemetry", "TelemetryConfig", include_str!("telemetry.rs")),
     ("calls", "Config", include_str!("../../../../actors/src/config.rs")),
 ];
 

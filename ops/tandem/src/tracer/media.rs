@@ -6,6 +6,7 @@ use tandem_actors::Clock;
 use tandem_core::id::LegId;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand};
+use tandem_core::metric::Metrics;
 use tandem_core::ports::MediaPort;
 use tandem_core::quality::MediaReport;
 use tandem_core::trace::{Entry, Subject, TracePort, What};
@@ -19,6 +20,7 @@ pub(crate) struct ReportedMedia {
     pub(crate) tracer: Arc<Tracer>,
     pub(crate) last: Arc<LastMedia>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl MediaPort for ReportedMedia {
@@ -33,6 +35,7 @@ impl MediaPort for ReportedMedia {
     fn release(&self, leg: LegId) {
         let report = self.media.report(leg);
         if let Some(report) = &report {
+            self.metrics.media_over(report);
             self.last.keep(leg, report.clone());
         }
         if self.tracer.follows(leg)

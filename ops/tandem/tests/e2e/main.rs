@@ -36,6 +36,7 @@ mod subscribers;
 mod survival;
 mod talk;
 mod tenants;
+mod telemetry;
 mod tree;
 mod why;
 mod without_a_node;

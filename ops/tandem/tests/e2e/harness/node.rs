@@ -150,10 +150,16 @@ impl Node {
         serde_json::from_str(&self.operate("GET", "/api/v1/ops/calls", "", 200)).unwrap()
     }
 
-    /// A metric as it stands now.
-    pub fn metric(&self, name: &str) -> i64 {
+    /// All metrics as they stand now, as text.
+    pub fn metrics(&self) -> String {
         let (status, text) = http::request(self.http, "GET", "/metrics", "", "").unwrap();
         assert_eq!(status, 200);
+        text
+    }
+
+    /// A metric as it stands now.
+    pub fn metric(&self, name: &str) -> i64 {
+        let text = self.metrics();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
