@@ -21,8 +21,7 @@ use flate2::write::GzEncoder;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
-    DatabaseTransaction, DbBackend, DbErr, Iterable as _, QueryOrder, QuerySelect, Statement,
-    TransactionTrait,
+    DatabaseTransaction, DbBackend, DbErr, Iterable as _, QueryOrder, QuerySelect, Statement, TransactionTrait,
 };
 use tandem_core::metric::Counter;
 use tandem_core::time::WallTime;

@@ -113,15 +113,17 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, and the
-    /// DTLS library of every extension that a browser greets it with. The audit comes last: no filter silences it.
+    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, the
+    /// driver of connections that it replaces, and the DTLS library of every extension that a browser greets it with. The audit comes last: no filter silences it.
     ///
     /// # Errors
     /// Directives that cannot be read.
     pub(crate) fn directives(&self) -> Result<EnvFilter> {
         let filter = &self.filter;
-        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{filter},audit=info"))
-            .context("log.filter")
+        EnvFilter::try_new(format!(
+            "ractor=warn,sea_orm_migration=warn,sqlx=warn,sqlx_core=warn,rtc_dtls=error,{filter},audit=info"
+        ))
+        .context("log.filter")
     }
 }
 

@@ -130,14 +130,16 @@ async fn check(options: &PgConnectOptions) -> Result<(), OpenError> {
     }
 }
 
-/// Whether it is worth another try. A wrong password or a database that does not exist is not; a server that is away,
-/// starts, or is full is.
+/// Whether it is worth another try. A wrong password, a certificate that nobody vouches for, or a database that does not
+/// exist is not; a server that is away, starts, or is full is.
 fn may_pass(error: &OpenError) -> bool {
     match error {
         OpenError::Connect(sqlx::Error::Database(refusal)) => {
             refusal.code().is_some_and(|code| ["57", "53", "08"].iter().any(|class| code.starts_with(class)))
         }
-        OpenError::Connect(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+        // What TLS does not take comes as invalid data.
+        OpenError::Connect(sqlx::Error::Io(error)) => error.kind() != ErrorKind::InvalidData,
+        OpenError::Connect(sqlx::Error::Protocol(_)) => true,
         _ => false,
     }
 }
