@@ -59,6 +59,20 @@ install_nats() {
     GOBIN=$nats_bin go install "github.com/nats-io/nats-server/v2@$nats_version"
 }
 
+# PostgreSQL for the tests, which bring a cluster each: Debian's would start one for the whole machine.
+prepare_postgresql() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ||
+        step "install postgresql" install_postgresql
+}
+
+install_postgresql() {
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    install_packages postgresql-common &&
+        "${as_root[@]}" sed -ri 's/^#?(create_main_cluster).*/\1 = false/' /etc/postgresql-common/createcluster.conf &&
+        install_packages postgresql
+}
+
 # The web client's dependencies, when the lock says others than are there.
 install_web() (
     cd edge/web

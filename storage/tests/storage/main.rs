@@ -19,6 +19,7 @@ mod sqlite {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
@@ -39,6 +40,7 @@ mod postgres {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;

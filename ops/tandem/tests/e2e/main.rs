@@ -23,6 +23,7 @@ mod calls_api;
 mod churn;
 mod click;
 mod crash_drill;
+mod database;
 mod door;
 mod events_api;
 mod load;
