@@ -18,6 +18,7 @@
 mod drill;
 mod harness;
 
+mod bus;
 mod calls_api;
 mod churn;
 mod click;
