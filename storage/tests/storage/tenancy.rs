@@ -41,11 +41,14 @@ async fn an_audit_event_is_a_row_and_an_event_however_often_it_is_journalled() {
     let read = async |filter: AuditFilter| process.storage.audit_events(&filter).await.unwrap();
     let [first, second, third] = events;
     assert_eq!(read(all(10)).await, [third.clone(), second.clone(), first.clone()]);
-    assert_eq!(read(all(1)).await, [third.clone()]);
+    assert_eq!(read(all(1)).await, std::slice::from_ref(&third));
     assert_eq!(read(AuditFilter { tenant: Some(acme), ..all(10) }).await, [third.clone(), first.clone()]);
-    assert_eq!(read(AuditFilter { action: Some(Action::TraceRead), ..all(10) }).await, [second.clone()]);
+    assert_eq!(read(AuditFilter { action: Some(Action::TraceRead), ..all(10) }).await, std::slice::from_ref(&second));
     assert_eq!(read(AuditFilter { who: Some(Actor::Operator), ..all(10) }).await, []);
-    assert_eq!(read(AuditFilter { from: Some(at(2)), to: Some(at(3)), ..all(10) }).await, [second.clone()]);
+    assert_eq!(
+        read(AuditFilter { from: Some(at(2)), to: Some(at(3)), ..all(10) }).await,
+        std::slice::from_ref(&second)
+    );
     assert_eq!(read(AuditFilter { before: Some(second.id), ..all(10) }).await, [first]);
     let subjects = "SELECT subject FROM events WHERE aggregate LIKE 'audit_%' ORDER BY aggregate";
     assert_eq!(
