@@ -28,8 +28,8 @@ use tandem_core::metric::{Counter, Gauge};
 use tokio::time::{sleep, timeout};
 
 use crate::bus::{BusError, Nats, PublishedEvent};
-use crate::entity::{event, outbox};
 use crate::database::Storage;
+use crate::entity::{event, outbox};
 use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
@@ -113,7 +113,8 @@ impl Ledger {
             (shard, outcome, done)
         } else {
             let Some(shard) = shard::take(&self.storage.reader).await? else { return Ok(false) };
-            let (outcome, done) = certain.publish(&self.storage, nats, shard, shard::rows(&self.storage.reader, shard).await?).await;
+            let (outcome, done) =
+                certain.publish(&self.storage, nats, shard, shard::rows(&self.storage.reader, shard).await?).await;
             let transaction = self.storage.relay.begin().await?;
             shard::settle(&transaction, shard, &outcome).await?;
             transaction.commit().await?;

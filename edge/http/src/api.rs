@@ -35,9 +35,7 @@ use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
 use crate::webhooks::Webhooks;
-use crate::{
-    audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, requests, webhooks,
-};
+use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, requests, webhooks};
 
 /// What the endpoints need.
 #[derive(Clone)]

@@ -255,11 +255,7 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        services
-            .with(Arc::new(loader))
-            .with(Arc::new(keeper))
-            .with(Arc::new(trace_keeper))
-            .with(Arc::new(archivist)),
+        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)).with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

@@ -117,7 +117,21 @@ impl World {
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
         let stop = Some(stop);
-        Self { address, player, metrics, clock, history, records, audit, tenants, revocations, tokens, http, stop, done }
+        Self {
+            address,
+            player,
+            metrics,
+            clock,
+            history,
+            records,
+            audit,
+            tenants,
+            revocations,
+            tokens,
+            http,
+            stop,
+            done,
+        }
     }
 
     /// An access token of a user.
