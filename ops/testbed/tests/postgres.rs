@@ -4,6 +4,8 @@ use std::process::Command;
 
 use tandem_testbed::postgres::{Durability, Postgres};
 
+// What is marked so may unwrap, like the tests themselves.
+#[cfg(test)]
 fn query(url: &str, sql: &str) -> String {
     let output = Command::new("psql").args([url, "-Atc", sql]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
