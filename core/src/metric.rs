@@ -89,6 +89,7 @@ names! {
         EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
         StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
     }
 }
 

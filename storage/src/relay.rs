@@ -17,6 +17,7 @@ mod publish;
 mod shard;
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -43,9 +44,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at how much there is.
 const MEASURE: Duration = Duration::from_secs(5);
 
-/// What a relay knows of each shard: whether all it ever sent there was acknowledged.
+/// What the relays of a process know.
 #[derive(Debug, Default)]
-pub(crate) struct Certain(Mutex<[bool; SHARDS as usize]>);
+pub(crate) struct Certain {
+    /// Of each shard whether all that was ever sent there was acknowledged.
+    shards: Mutex<[bool; SHARDS as usize]>,
+    /// The bus was found in order, and complaints of before were withdrawn.
+    bus: AtomicBool,
+}
 
 /// Why a batch is still in the outbox.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +95,12 @@ impl Ledger {
     /// Publishes a batch of whichever shard can be had. Returns whether there was one.
     async fn relay_shard(&self, nats: &Nats, certain: &Certain) -> Result<bool, RelayError> {
         if let Err(error) = nats.ready(&self.storage).await {
+            certain.bus.store(false, Relaxed);
             shard::failed(&self.storage.relay, None, &told(&error)).await?;
             return Err(error.into());
+        }
+        if !certain.bus.swap(true, Relaxed) {
+            shard::recovered(&self.storage.relay).await?;
         }
         let locking = self.storage.writer.get_database_backend() == DatabaseBackend::Postgres;
         let (shard, outcome, done) = if locking {
@@ -189,7 +199,7 @@ impl Certain {
         let oldest = rows.iter().map(|row| row.created_at).min().unwrap_or_default();
         // Another relay may have had it: half a window is left for clocks and for the publishing itself.
         let is_old = now() - oldest.into() >= nats.config.duplicate_window / 2;
-        let compare = is_old || !self.0.lock().get(usize::from(shard.unsigned_abs())).is_some_and(|it| *it);
+        let compare = is_old || !self.shards.lock().get(usize::from(shard.unsigned_abs())).is_some_and(|it| *it);
         self.set(shard, false);
         let outcome = publish(nats, rows, compare).await;
         let done = outcome.failure.is_none();
@@ -197,7 +207,7 @@ impl Certain {
     }
 
     fn set(&self, shard: i16, certain: bool) {
-        if let Some(it) = self.0.lock().get_mut(usize::from(shard.unsigned_abs())) {
+        if let Some(it) = self.shards.lock().get_mut(usize::from(shard.unsigned_abs())) {
             *it = certain;
         }
     }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -181,7 +182,9 @@ impl Cli {
 
 impl UserCommand {
     async fn run(self, config: &Config) -> Result<String> {
-        let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
+        // Somebody sits and waits.
+        let at_once = tandem_storage::Config { connect_timeout: Duration::ZERO, ..config.storage.clone() };
+        let storage = Storage::open(&at_once, Metrics::default().into()).await?;
         match self {
             Self::Add { name, extension, display_name } => {
                 users::add(&storage, &config.sip.realm, &name, &extension, display_name.as_deref()).await

@@ -34,8 +34,8 @@ use crate::operator::{MEDIA, NodeOperator};
 use crate::plan::LivePlan;
 use crate::records::StoredRecords;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
-    TraceKeeper,
+    AccountLoader, Archivist, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper,
+    SipLoop, TraceKeeper,
 };
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
@@ -67,7 +67,12 @@ pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
 async fn serve(config: &Config, dev: bool) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    // A database that is away may be waited for; whoever does not want to says so.
+    let parts = tokio::select! {
+        parts = assemble(config, dev) => parts?,
+        () = signals.next() => return Ok(()),
+    };
+    let Parts { calls, sip, operator, groups } = parts;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
@@ -171,6 +176,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
+    let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
@@ -200,7 +206,11 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        Group::new("services")
+            .with(Arc::new(loader))
+            .with(Arc::new(keeper))
+            .with(Arc::new(trace_keeper))
+            .with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

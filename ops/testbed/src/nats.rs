@@ -11,10 +11,10 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to come up, on a busy machine.
@@ -148,7 +148,7 @@ impl Nats {
     /// # Errors
     /// The keeper is gone.
     pub fn kill9(&self, server: usize) -> io::Result<()> {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         if let Some(pid) = keeper.pids.get_mut(server).and_then(Option::take) {
             kill_process(pid, Signal::KILL)?;
             let name = self.name(server)?;
@@ -183,7 +183,7 @@ impl Nats {
     }
 
     fn launch(&self, server: usize) -> io::Result<()> {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         if keeper.pids.get(server).is_some_and(Option::is_none) {
             let name = self.name(server)?;
             let pid = keeper.say(&format!("start {name}"))?.trim().parse().map_err(io::Error::other)?;
@@ -209,22 +209,18 @@ impl Nats {
     }
 
     fn signal(&self, server: usize, signal: Signal) -> io::Result<()> {
-        let pid = self.keeper().pids.get(server).copied().flatten().ok_or(io::ErrorKind::NotFound)?;
+        let pid = self.keeper.lock().pids.get(server).copied().flatten().ok_or(io::ErrorKind::NotFound)?;
         Ok(kill_process(pid, signal)?)
     }
 
     fn name(&self, server: usize) -> io::Result<&str> {
         self.servers.get(server).map(|it| it.name.as_str()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
-
-    fn keeper(&self) -> MutexGuard<'_, Keeper> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         drop(keeper.words.take());
         let _ = keeper.shell.wait();
     }
@@ -298,7 +294,7 @@ fn is_new_enough(program: &Path) -> bool {
 /// and between the servers of one.
 fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     static GIVEN: Mutex<usize> = Mutex::new(0);
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut given = GIVEN.lock();
     let begin = (std::process::id() as usize).wrapping_mul(97) + *given;
     let ports = PORTS.cycle().skip(begin % PORTS.len()).take(PORTS.len());
     let ports = ports.inspect(|_| *given += 1).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());

@@ -155,6 +155,10 @@ impl Nats {
             {
                 Err(BusError::NoJetStream)
             }
+            // One that has it, and no leader yet, does not answer either.
+            Err((AccountErrorKind::JetStreamUnavailable, _)) if !self.client.server_info().jetstream => {
+                Err(BusError::NoJetStream)
+            }
             Err((_, error)) => Err(BusError::Silent(error.into())),
         }
     }

@@ -94,3 +94,11 @@ pub(super) async fn failed(db: &impl ConnectionTrait, shard: Option<i16>, why: &
     };
     failed.exec(db).await.map(drop)
 }
+
+/// Withdraws what was complained of: the bus is in order, and what is not will be told again.
+pub(super) async fn recovered(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let well = Shards::update_many()
+        .col_expr(Shard::FailedAt, Expr::value(Option::<DateTimeUtc>::None))
+        .col_expr(Shard::Error, Expr::value(Option::<String>::None));
+    well.filter(Shard::FailedAt.is_not_null()).exec(db).await.map(drop)
+}

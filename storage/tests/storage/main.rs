@@ -20,6 +20,7 @@ mod sqlite {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
@@ -41,6 +42,7 @@ mod postgres {
     mod outbox;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
