@@ -133,6 +133,7 @@ pub struct CdrLeg {
 /// Which way a call went, seen from its tenant.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CdrDirection")]
 pub enum Direction {
     /// From one of ours, and no trunk was dialled.
     #[default]

@@ -125,7 +125,7 @@ impl Reader {
 }
 
 /// Billing records of one's own calls; for an admin, of his tenant's. The latest first.
-#[utoipa::path(get, path = "/api/v1/cdrs", tag = "cdrs", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/cdrs", operation_id = "list_cdrs", tag = "cdrs", security(("bearer" = [])),
     params(
         CdrQuery,
         ("limit" = Option<u16>, Query, description = "Records on this page; 100 unless asked otherwise", minimum = 1, maximum = 1000),
@@ -168,7 +168,7 @@ async fn page(shared: &Shared, reader: Reader, from: CameFrom, query: CdrQuery) 
 }
 
 /// The billing record of one of one's own calls; for an admin, of his tenant's.
-#[utoipa::path(get, path = "/api/v1/cdrs/{call_id}", tag = "cdrs", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/cdrs/{call_id}", operation_id = "find_cdr", tag = "cdrs", security(("bearer" = [])),
     params(("call_id" = String, Path)),
     responses(
         (status = 200, description = "The record", body = CdrDocument),

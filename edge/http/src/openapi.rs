@@ -166,6 +166,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_core_describes_takes_the_place_of_nothing_but_its_stand_in() {
+        let ours = Described::openapi().components.unwrap().schemas;
+        let both: Vec<_> = of_core().into_iter().map(|(name, _)| name).filter(|name| ours.contains_key(name)).collect();
+        assert_eq!(both, ["Cdr"]);
+    }
+
+    #[test]
     fn every_operation_has_an_id_of_its_own_and_both_places_have_the_same() {
         let mut ids: Vec<_> = Described::openapi()
             .paths

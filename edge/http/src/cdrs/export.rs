@@ -40,7 +40,7 @@ struct Export {
 
 /// The same records as a file, without pages. It is complete when its last chunk has come, and broken off when the
 /// database goes away.
-#[utoipa::path(get, path = "/api/v1/cdrs/export", tag = "cdrs", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/cdrs/export", operation_id = "export_cdrs", tag = "cdrs", security(("bearer" = [])),
     params(
         CdrQuery,
         ("format" = Option<String>, Query, description = "`csv`, or `jsonl`: one record as JSON on each line. `csv` unless asked otherwise", pattern = "^(csv|jsonl)$"),

@@ -29,8 +29,8 @@ fn the_record_of_a_call_has_its_parties_ways_times_and_media() {
         ("/q850", 16.into()),
         ("/sip_status", 200.into()),
         ("/ended_by", "caller".into()),
-        ("/legs/0/media/codec", "PCMA".into()),
-        ("/legs/1/media/codec", "PCMA".into()),
+        ("/legs/0/media/codec", "PCMU".into()),
+        ("/legs/1/media/codec", "PCMU".into()),
         ("/recording_ids", Value::Array(Vec::new())),
         ("/transfer", Value::Null),
     ] {
