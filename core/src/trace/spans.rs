@@ -322,7 +322,7 @@ impl Exchange<'_> {
             Protocol::Sip { method, .. } => {
                 let name = sip_name(method);
                 let status = status.map(|status| ("tandem.sip.status_code", status));
-                let repeats = (self.repeats > 0).then(|| ("tandem.sip.repeats", Value::Number(self.repeats)));
+                let repeats = (self.repeats > 0).then_some(("tandem.sip.repeats", Value::Number(self.repeats)));
                 let method = ("tandem.sip.method", Value::Text(name.to_owned()));
                 (name, [Some(method), status, repeats].into_iter().flatten().collect())
             }
