@@ -56,8 +56,11 @@ impl Readings {
     }
 }
 
+/// Tells the values of a reading, those of buckets with their bound.
+type Pick = fn(&Reading, &mut dyn FnMut(f64, Option<String>));
+
 fn observe(meter: &Meter, readings: &Arc<Readings>, place: usize, family: Family) {
-    let read = |pick: fn(&Reading, &mut dyn FnMut(f64, Option<String>))| {
+    let read = |pick: Pick| {
         let readings = readings.clone();
         move |to: &dyn AsyncInstrument<f64>| {
             for sample in readings.now().get(place).iter().flat_map(|family| &family.samples) {
