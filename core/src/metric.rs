@@ -85,7 +85,11 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+        PublishFailures = "tandem_bus_publish_failures_total", "Times that facts could not be given to the bus, and stayed in the outbox.";
+        EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
+        StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
@@ -109,6 +113,10 @@ names! {
         PeersActive = "tandem_peers_active", "WebRTC peers in memory.";
         ClientsConnected = "tandem_clients_connected", "Event streams open.";
         JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
+        OutboxDepth = "tandem_outbox_events", "Events in the outbox that the bus does not have yet.";
+        OutboxOldestSeconds = "tandem_outbox_oldest_seconds", "Age of the oldest of them.";
+        OutboxRefused = "tandem_outbox_refused_events", "Events that the bus refused too often and that were set aside.";
+        BusConnected = "tandem_bus_connected", "Whether NATS is connected (1); 0 without one.";
         IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
         Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
         WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";

@@ -1,17 +1,36 @@
-//! The bus inside the process: what facts and live events go out on.
+//! The bus: inside the process, and behind it NATS where there is one.
+//!
+//! ```text
+//!  facts ──(relay)──▶ bus in the process, or with NATS: TANDEM_FACTS_V1
+//!  live ─────────────▶ bus in the process, and with NATS: core NATS
+//!  registrations ────▶ with NATS: TANDEM_STATE_V1
+//!  other nodes' live.identity ──▶ bus in the process
+//! ```
+
+mod config;
+mod live;
+mod nats;
+mod state;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
 use tandem_core::event::Live;
+use tandem_core::id::NodeId;
+use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Fill, Metrics};
 use tandem_core::ports::BusPort;
 use tandem_core::revocation::Revocation;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use crate::database::Storage;
 use crate::time::now;
+
+pub use config::BusConfig;
+pub use nats::BusError;
+pub(crate) use nats::Nats;
 
 /// One event, as subscribers get it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +47,16 @@ pub struct Bus {
     events: broadcast::Sender<Arc<PublishedEvent>>,
     capacity: usize,
     metrics: Arc<Metrics>,
+    outside: Option<Outside>,
+}
+
+/// What leaves the process.
+#[derive(Debug)]
+struct Outside {
+    nats: Nats,
+    node: NodeId,
+    live: live::Live,
+    states: state::States,
 }
 
 impl Bus {
@@ -35,10 +64,29 @@ impl Bus {
     #[must_use]
     pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         let capacity = capacity.clamp(1, 1 << 20);
-        Arc::new(Self { events: broadcast::Sender::new(capacity), capacity, metrics })
+        Arc::new(Self { events: broadcast::Sender::new(capacity), capacity, metrics, outside: None })
     }
 
-    /// Every event from now on.
+    /// The bus of a node: with NATS, where the configuration names a server. One that is away is waited for in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`BusError`]: a server that is there and cannot serve, or no credentials.
+    pub async fn connect(
+        config: &BusConfig,
+        node: NodeId,
+        capacity: usize,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, BusError> {
+        let mut bus = Self::new(capacity, metrics.clone());
+        if let (Some(_), Some(bus)) = (&config.nats_url, Arc::get_mut(&mut bus)) {
+            let nats = Nats::connect(config, metrics).await?;
+            bus.outside = Some(Outside { nats, node, live: live::Live::new(), states: state::States::default() });
+        }
+        Ok(bus)
+    }
+
+    /// Every event from now on; with NATS without facts, which are in their stream.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<PublishedEvent>> {
         self.events.subscribe()
@@ -49,6 +97,32 @@ impl Bus {
         Fill { depth: self.events.len(), capacity: self.capacity }
     }
 
+    pub(crate) fn nats(&self) -> Option<&Nats> {
+        self.outside.as_ref().map(|it| &it.nats)
+    }
+
+    /// A contact changed.
+    pub(crate) fn bound(&self, change: &BindingChange) {
+        if let Some(outside) = &self.outside {
+            let (id, event) = state::registration(change, outside.node);
+            outside.states.push(id, event, &self.metrics);
+        }
+    }
+
+    /// Live events to NATS, and those of other nodes from there.
+    pub(crate) async fn live_loop(&self) {
+        if let Some(Outside { nats, live, .. }) = &self.outside {
+            tokio::join!(live.send_loop(nats, &self.metrics), live::receive_loop(nats, self));
+        }
+    }
+
+    /// State to its stream.
+    pub(crate) async fn state_loop(&self, storage: &Storage) {
+        if let Some(Outside { nats, states, .. }) = &self.outside {
+            states.publish_loop(nats, storage).await;
+        }
+    }
+
     /// `false` when nobody listens.
     pub(crate) fn send(&self, event: PublishedEvent) -> bool {
         self.events.send(Arc::new(event)).is_ok()
@@ -57,7 +131,10 @@ impl Bus {
 
 impl BusPort for Bus {
     fn publish(&self, event: &Live) {
-        if !self.send(live(event)) {
+        let event = Arc::new(live(event));
+        let is_sent = self.outside.as_ref().is_some_and(|it| it.live.push(event.clone()));
+        let is_heard = self.events.send(event).is_ok();
+        if !is_sent && !is_heard {
             self.metrics.count(Counter::LiveDropped);
         }
     }

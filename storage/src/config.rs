@@ -35,6 +35,18 @@ pub struct Config {
     /// How long a statement waits for another process that holds SQLite. Default `5s`, range `10ms`..=`1m`.
     #[serde(with = "humantime_serde")]
     pub busy_timeout: Duration,
+    /// How long the events of calls that are over stay in the history. Default `3months`, range from `1h`.
+    #[serde(with = "humantime_serde")]
+    pub keep_events: Option<Duration>,
+    /// How long calls that are over stay in the users' lists. Default for ever, range from `1h`.
+    #[serde(with = "humantime_serde")]
+    pub keep_calls: Option<Duration>,
+    /// How long billing records stay in the database. Default for ever, range from `1h`.
+    #[serde(with = "humantime_serde")]
+    pub keep_cdrs: Option<Duration>,
+    /// Folder that billing records are written to before they are deleted, as JSON Lines in gzip. Default none: they
+    /// are only deleted.
+    pub archive_dir: Option<PathBuf>,
     /// Most journal entries in one transaction. Default 500, range 1..=1000.
     pub batch: usize,
     /// How long the first entry of a batch waits for more. Default `5ms`, range `0s`..=`1s`.
@@ -62,6 +74,10 @@ impl Default for Config {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             busy_timeout: Duration::from_secs(5),
+            keep_events: Some(Duration::from_secs(3 * 2_630_016)),
+            keep_calls: None,
+            keep_cdrs: None,
+            archive_dir: None,
             batch: 500,
             batch_delay: Duration::from_millis(5),
             segment_bytes: 8 << 20,
@@ -89,6 +105,7 @@ impl Config {
     pub fn check(&self) -> Result<(), OutOfRange> {
         let (ms, second, minute) = (Duration::from_millis(10), Duration::from_secs(1), Duration::from_secs(60));
         let tenth = Duration::from_millis(100);
+        let is_long = |keep: Option<Duration>| keep.is_none_or(|keep| keep >= 60 * minute);
         let is_known = self.database_url.as_ref().is_none_or(|url| url.engine().is_some());
         for (in_range, key, range) in [
             (is_known, "database_url", "sqlite://… or postgres://…"),
@@ -98,6 +115,9 @@ impl Config {
             ((tenth..=minute).contains(&self.acquire_timeout), "acquire_timeout", "100ms..=1m"),
             ((tenth..=10 * minute).contains(&self.statement_timeout), "statement_timeout", "100ms..=10m"),
             ((ms..=minute).contains(&self.busy_timeout), "busy_timeout", "10ms..=1m"),
+            (is_long(self.keep_events), "keep_events", "1h.."),
+            (is_long(self.keep_calls), "keep_calls", "1h.."),
+            (is_long(self.keep_cdrs), "keep_cdrs", "1h.."),
             ((1..=1_000).contains(&self.batch), "batch", "1..=1000"),
             (self.batch_delay <= second, "batch_delay", "0s..=1s"),
             ((4 << 10..=1 << 30).contains(&self.segment_bytes), "segment_bytes", "4 KiB..=1 GiB"),

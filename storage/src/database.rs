@@ -27,6 +27,8 @@ pub struct Storage {
     /// On SQLite exactly one connection.
     pub(crate) writer: DatabaseConnection,
     pub(crate) reader: DatabaseConnection,
+    /// For relays: they hold locks while they publish, and no commit may wait behind that.
+    pub(crate) relay: DatabaseConnection,
     pub(crate) passwords: Passwords,
 }
 
@@ -34,6 +36,7 @@ pub struct Storage {
 struct Connections {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    relay: DatabaseConnection,
 }
 
 /// Why the database cannot be opened.
@@ -138,8 +141,8 @@ impl Storage {
     }
 
     fn with(config: &Config, metrics: Arc<Metrics>, connections: Connections) -> Arc<Self> {
-        let Connections { writer, reader } = connections;
-        Arc::new(Self { config: config.clone(), metrics, writer, reader, passwords: Passwords::new() })
+        let Connections { writer, reader, relay } = connections;
+        Arc::new(Self { config: config.clone(), metrics, writer, reader, relay, passwords: Passwords::new() })
     }
 }
 

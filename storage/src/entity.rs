@@ -10,6 +10,7 @@ pub(crate) mod event;
 pub(crate) mod external_identity;
 pub(crate) mod leg;
 pub(crate) mod outbox;
+pub(crate) mod outbox_shard;
 pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod session;

@@ -12,14 +12,13 @@
 //! * A segment is deleted only when everything in it was released.
 
 mod frame;
+mod poisoned;
 mod segment;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -34,9 +33,6 @@ use tokio::sync::Notify;
 use self::segment::Segment;
 use crate::config::Config;
 use crate::node::NodeIdError;
-
-/// File of entries that were set aside.
-const POISONED: &str = "poisoned";
 
 /// Something to be stored, as it is read.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -241,24 +237,6 @@ impl Journal {
         };
         // Without the lock: deleting a file takes milliseconds.
         done.iter().for_each(|segment| segment.remove(&self.folder));
-    }
-
-    /// Writes down, and onto the disk, an entry that the database will never take: one line of JSON in `poisoned`. Done
-    /// again, there are two lines.
-    pub(crate) fn set_aside(&self, entry: &Entry, why: &dyn Error) -> io::Result<()> {
-        let mut reason = why.to_string();
-        let mut cause = why.source();
-        while let Some(source) = cause {
-            reason += &format!(": {source}");
-            cause = source.source();
-        }
-        let mut line = serde_json::to_vec(&serde_json::json!({ "reason": reason, "entry": entry }))?;
-        line.push(b'\n');
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(POISONED))?;
-        file.write_all(&line)?;
-        file.sync_data()?;
-        tracing::error!(reason, file = POISONED, "entry that the database refuses, set aside: somebody has to look");
-        Ok(())
     }
 
     /// The first segment that is not before the position, and whether it is the one that is written to.

@@ -45,7 +45,7 @@ pub struct Ledger {
     pub(crate) heartbeat: Heartbeat,
     /// Whose registrations it keeps.
     node: NodeId,
-    journal: Journal,
+    pub(crate) journal: Journal,
     /// Locked by whoever writes: a loop that was killed may still be in its last step.
     writer: Mutex<Writer>,
     /// There may be something to publish.
@@ -191,10 +191,13 @@ impl Ledger {
 
     async fn store_loop(&self) {
         let config = &self.storage.config;
-        let mut waits = Waits::new();
+        let (mut waits, mut is_away) = (Waits::new(), false);
         loop {
             match self.store_batch().await {
                 Ok(entries) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!(backlog = self.journal.backlog(), "database takes facts again");
+                    }
                     if entries < config.batch {
                         if entries == 0 {
                             self.journal.arrived().await;
@@ -204,8 +207,10 @@ impl Ledger {
                 }
                 Err(error) => {
                     self.storage.metrics.count(Counter::LedgerRetries);
-                    let wait = waits.after_failure();
-                    tracing::error!(error = &error as &dyn Error, wait_ms = wait.as_millis(), "batch not stored, kept");
+                    is_away = true;
+                    let (wait, backlog) = (waits.after_failure(), self.journal.backlog());
+                    let wait_ms = wait.as_millis();
+                    tracing::error!(error = &error as &dyn Error, backlog, wait_ms, "batch not stored, kept for later");
                     sleep(wait).await;
                 }
             }
@@ -231,6 +236,7 @@ impl LedgerPort for Ledger {
 
     fn bind(&self, change: &BindingChange) {
         self.journal.append(EntryRef::Binding(change));
+        self.bus.bound(change);
     }
 }
 

@@ -10,6 +10,9 @@
 //! * `(aggregate, seq)` names an event for ever: a repeated one is no second event, and is not published again.
 //! * The events of an aggregate are in one shard, in their order.
 
+pub(crate) mod backlog;
+pub(crate) mod replay;
+
 use std::collections::HashSet;
 
 use sea_orm::entity::prelude::*;

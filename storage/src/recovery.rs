@@ -30,6 +30,9 @@ impl Ledger {
     /// # Errors
     /// [`RecoveryError`]: nothing is lost, try again.
     pub async fn recover(&self, node: NodeId) -> Result<usize, RecoveryError> {
+        if let Err(error) = self.journal.readmit() {
+            tracing::error!(%error, "entries that were set aside are not tried again");
+        }
         self.replay().await?;
         let mut ended = 0;
         for call in self.storage.open_calls(node).await? {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -12,8 +13,9 @@ use tandem_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, reference};
+use crate::replay::ReplayArguments;
 use crate::why::{Form, why};
-use crate::{breaking, history, serve, tree, users};
+use crate::{breaking, history, outbox, replay, serve, tree, users};
 
 /// A SIP node whose calls survive its crashes.
 #[derive(Parser)]
@@ -60,6 +62,14 @@ enum Command {
         #[arg(long)]
         how: Way,
     },
+    /// What is on its way to the bus, and what is in the way.
+    Outbox {
+        /// Put events that were set aside back into the queue.
+        #[arg(long)]
+        retry: bool,
+    },
+    /// Publish the history again, into a stream that lost it. What the stream has is left out; facts of now wait.
+    Replay(ReplayArguments),
     /// Why a call went as it did: its messages, what broke and was restarted, its media, its end. Times are UTC.
     Why {
         /// Which, as `tandem calls` shows it.
@@ -153,6 +163,8 @@ impl Cli {
                 };
                 say(&runtime()?.block_on(why(&load()?, &call_id, form))?)
             }
+            Command::Outbox { retry } => say(&runtime()?.block_on(outbox::show(&load()?, retry))?),
+            Command::Replay(arguments) => say(&runtime()?.block_on(replay::run(&load()?, arguments))?),
             Command::Calls { limit } => say(&runtime()?.block_on(history::calls(&load()?, limit))?),
         }
     }
@@ -160,7 +172,9 @@ impl Cli {
 
 impl UserCommand {
     async fn run(self, config: &Config) -> Result<String> {
-        let storage = Storage::open(&config.storage, Metrics::default().into()).await?;
+        // Somebody sits and waits.
+        let at_once = tandem_storage::Config { connect_timeout: Duration::ZERO, ..config.storage.clone() };
+        let storage = Storage::open(&at_once, Metrics::default().into()).await?;
         match self {
             Self::Add { name, extension, display_name } => {
                 users::add(&storage, &config.sip.realm, &name, &extension, display_name.as_deref()).await

@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) media: tandem_media::Config,
     pub(crate) calls: tandem_actors::Config,
     pub(crate) storage: tandem_storage::Config,
+    pub(crate) bus: tandem_storage::BusConfig,
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
     pub(crate) identity: IdentityConfig,
@@ -165,6 +166,7 @@ impl Config {
         ensure!(!self.http.request_timeout.is_zero(), "http.request_timeout: at least 1 ms");
         ensure!(self.http.connections > 0, "http.connections: at least 1");
         self.storage.check().context("storage")?;
+        self.bus.check().context("bus")?;
         self.media.check()?;
         self.trace.check()?;
         self.identity.check()?;
@@ -248,6 +250,7 @@ mod tests {
             ("[node]\nhome_country = \"xx\"\n", "node.home_country"),
             ("[media]\nworkers = 1000\n", "media.workers"),
             ("[storage]\nbatch = 0\n", "storage: batch"),
+            ("[bus]\nstream_replicas = 2\n", "bus: stream_replicas"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
             ("[webhooks]\nparallel = 0\n", "webhooks.parallel"),

@@ -34,7 +34,7 @@ use crate::outsiders::StoredOutsiders;
 use crate::plan::LivePlan;
 use crate::revoker::StoredRevoker;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
+    AccountLoader, Archivist, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
     RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
 };
 use crate::token::operator_token;
@@ -68,7 +68,12 @@ pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
 async fn serve(config: &Config, dev: bool) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    // A database that is away may be waited for; whoever does not want to says so.
+    let parts = tokio::select! {
+        parts = assemble(config, dev) => parts?,
+        () = signals.next() => return Ok(()),
+    };
+    let Parts { calls, sip, operator, groups } = parts;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
@@ -99,7 +104,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
     let storage = Storage::open(&config.storage, metrics.clone()).await?;
     let node = node_id(&config.storage.data_dir)?;
-    let bus = Bus::new(config.storage.bus_capacity, metrics.clone());
+    let bus = Bus::connect(&config.bus, node, config.storage.bus_capacity, metrics.clone()).await?;
     let ledger = Ledger::open(storage.clone(), bus.clone())?;
     ledger.recover(node).await?;
     if dev {
@@ -185,6 +190,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
+    let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
     let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
@@ -221,7 +227,7 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)).with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }

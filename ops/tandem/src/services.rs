@@ -1,6 +1,7 @@
 //! What runs for as long as the node, each under the supervision of its group.
 
 mod accounts;
+mod archivist;
 mod http;
 mod issuer;
 mod ledger;
@@ -12,6 +13,7 @@ mod traces;
 mod worker;
 
 pub(crate) use accounts::AccountLoader;
+pub(crate) use archivist::Archivist;
 pub(crate) use http::HttpService;
 pub(crate) use issuer::IssuerKeeper;
 pub(crate) use ledger::{DiskWatch, LedgerWriter, Relay};

@@ -12,11 +12,12 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// PostgreSQL refuses to run as root; Debian's package makes this user.
@@ -145,7 +146,7 @@ impl Postgres {
     /// # Errors
     /// The keeper is gone.
     pub fn kill9(&self) -> io::Result<()> {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         if let Some(server) = keeper.server.take() {
             // Its children first would be a crash that it recovers from by itself.
             let children = children(server);
@@ -158,12 +159,23 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops whoever serves a connection now (SIGSTOP): to its client the server has vanished without a word. New
+    /// connections are served. Only [`kill9`](Self::kill9) ends such a server quickly.
+    pub fn freeze_connections(&self) {
+        let children = self.keeper.lock().server.map(children).unwrap_or_default();
+        let title = |pid: &Pid| fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+        let serves = |pid: &Pid| title(pid).is_ok_and(|title| title.contains(" 127.0.0.1("));
+        for child in children.into_iter().filter(serves) {
+            let _ = kill_process(child, Signal::STOP);
+        }
+    }
+
     /// Ends the server in good order; connections are cut.
     ///
     /// # Errors
     /// The keeper is gone.
     pub fn stop(&self) -> io::Result<()> {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         if let Some(server) = keeper.server.take() {
             kill_process(server, Signal::INT)?;
             keeper.say("reap")?;
@@ -176,7 +188,7 @@ impl Postgres {
     /// # Errors
     /// It does not come up; with what it logged.
     pub fn start(&self) -> io::Result<()> {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         if keeper.server.is_some() {
             return Ok(());
         }
@@ -199,15 +211,11 @@ impl Postgres {
         command.args(["-h", "127.0.0.1", "-U", USER, "-p", &self.port.to_string()]);
         command
     }
-
-    fn keeper(&self) -> MutexGuard<'_, Keeper> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let mut keeper = self.keeper();
+        let mut keeper = self.keeper.lock();
         drop(keeper.words.take());
         let _ = keeper.shell.wait();
     }

@@ -11,6 +11,7 @@
 //! * A connection that broke is replaced: the pools ask each one before they hand it out.
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxPostgresConnector, Statement};
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Connections, OpenError};
 use crate::config::Config;
 use crate::migration::Migrations;
+use crate::relay::RELAYS;
 use crate::time::Waits;
 
 /// The oldest server that its makers still care for.
@@ -53,8 +55,9 @@ pub(super) async fn open(config: &Config) -> Result<Connections, OpenError> {
     let statement_timeout = config.statement_timeout.as_millis().to_string();
     let options = options.options([("statement_timeout", &statement_timeout)]);
     let writer = pool(config, options.clone(), config.writers);
+    let relay = pool(config, options.clone(), RELAYS);
     let reader = pool(config, read_only(options), config.readers);
-    Ok(Connections { writer, reader })
+    Ok(Connections { writer, reader, relay })
 }
 
 /// Changes nothing.
@@ -62,7 +65,7 @@ pub(super) async fn open_existing(config: &Config) -> Result<Connections, OpenEr
     let options = options(config)?;
     check(&options).await?;
     let reader = pool(config, read_only(options), config.readers);
-    Ok(Connections { writer: reader.clone(), reader })
+    Ok(Connections { writer: reader.clone(), relay: reader.clone(), reader })
 }
 
 fn options(config: &Config) -> Result<PgConnectOptions, OpenError> {
@@ -86,6 +89,14 @@ fn read_only(options: PgConnectOptions) -> PgConnectOptions {
 /// Connects when it is first asked.
 fn pool(config: &Config, options: PgConnectOptions, most: u32) -> DatabaseConnection {
     let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(config.acquire_timeout);
+    // Without it, a connection to a server that vanished would keep its place for as long as TCP hopes: a quarter of an
+    // hour.
+    let pool = pool.after_release(|connection, _| {
+        Box::pin(async move {
+            let late = Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+            timeout(TRY, connection.ping()).await.unwrap_or(late).map(|()| true)
+        })
+    });
     SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
 }
 
@@ -111,7 +122,7 @@ async fn check(options: &PgConnectOptions) -> Result<(), OpenError> {
         connection.close().await?;
         Ok(version)
     };
-    let late = Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    let late = Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
     let version = timeout(TRY, ask).await.unwrap_or(late).map_err(OpenError::Connect)?;
     match version.parse::<i32>() {
         Ok(version) if version >= OLDEST => Ok(()),

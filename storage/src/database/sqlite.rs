@@ -29,7 +29,7 @@ pub(super) async fn open(config: &Config) -> Result<Connections, OpenError> {
     let writer = connect(config, options.clone().pragma("cache_size", WRITER_CACHE_KIB), 1).await?;
     Migrations::up(&writer, None).await.map_err(OpenError::Migrate)?;
     let reader = connect(config, options.read_only(true), config.readers).await?;
-    Ok(Connections { writer, reader })
+    Ok(Connections { relay: writer.clone(), writer, reader })
 }
 
 /// Makes nothing and changes nothing.
@@ -40,7 +40,7 @@ pub(super) async fn open_existing(config: &Config) -> Result<Connections, OpenEr
         return Err(OpenError::Missing { path });
     }
     let reader = connect(config, options, config.readers).await?;
-    Ok(Connections { writer: reader.clone(), reader })
+    Ok(Connections { writer: reader.clone(), relay: reader.clone(), reader })
 }
 
 async fn connect(config: &Config, options: SqliteConnectOptions, most: u32) -> Result<DatabaseConnection, OpenError> {

@@ -2,7 +2,7 @@
 //!
 //! No table is partitioned, and every one that grows can be: on PostgreSQL `cdrs`, `calls`, `call_traces` and `events`
 //! by ranges of their (first) key. Ids begin with the time of their making (UUIDv7), so a range of ids is a range of
-//! time, and a primary key that holds the partition's key is what PostgreSQL wants of one. docs/adr/0008 has the steps.
+//! time, and a primary key that holds the partition's key is what PostgreSQL wants of one. docs/adr/0008-one-schema-two-engines.md has the steps.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::string_len_null;
@@ -11,10 +11,12 @@ use sea_orm_migration::schema::string_len_null;
 pub(super) struct Migration;
 
 /// Name, table, columns.
-const INDEXES: [(&str, &str, &[&str]); 6] = [
+const INDEXES: [(&str, &str, &[&str]); 7] = [
     // A tenant's records by time, and what is too old.
     ("cdrs_tenant_started_at", "cdrs", &["tenant", "started_at"]),
     ("cdrs_ended_at", "cdrs", &["ended_at"]),
+    // What is too old of the history.
+    ("events_created_at", "events", &["created_at"]),
     // A user's.
     ("cdrs_user_id_started_at", "cdrs", &["user_id", "started_at"]),
     // One id explains a call.

@@ -2,10 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use sea_orm::ConnectionTrait;
 use sea_orm_migration::MigratorTrait;
 use tandem_core::account::Accounts;
 use tandem_core::id::Tenant;
-use tandem_storage::{AccountError, Engine, Migrations, NewUser};
+use tandem_storage::{AccountError, Engine, Migrations, NewUser, QueryError};
 
 use super::ENGINE;
 use super::support::{Home, on};
@@ -110,4 +111,19 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
     }
     let session = on("session_id varchar(255)", "session_id character varying(255)");
     assert!(home.columns("calls").await.contains(&session));
+}
+
+#[tokio::test]
+async fn whatever_is_there_already_is_a_conflict_and_nothing_else_is() {
+    let home = Home::new();
+    home.open().await.storage.add_user(alice(&Tenant::default_tenant())).await.unwrap();
+    let db = home.other_program().await;
+    let again = "INSERT INTO tenants SELECT * FROM tenants";
+    let orphan = "INSERT INTO sessions VALUES ('a', 'b', 'nobody', 'c', 'd', '2026-01-01T00:00:00+00:00', \
+        '2026-01-01T00:00:00+00:00', NULL)";
+    let nothing = "SELECT 1 FROM nothing";
+    for (sql, is_conflict) in [(again, true), (orphan, false), (nothing, false)] {
+        let error = QueryError::from(db.execute_unprepared(sql).await.unwrap_err());
+        assert_eq!(matches!(error, QueryError::Conflict), is_conflict, "{error:?}");
+    }
 }

@@ -4,11 +4,15 @@
 #![allow(clippy::duplicate_mod, reason = "one suite, once for each engine")]
 
 #[cfg(test)]
+mod bus_server;
+
+#[cfg(test)]
 #[path = "."]
 mod sqlite {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
 
     mod accounts;
+    mod bus;
     mod faults;
     mod history;
     mod identity;
@@ -16,6 +20,7 @@ mod sqlite {
     mod outside;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;
@@ -28,6 +33,8 @@ mod postgres {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
 
     mod accounts;
+    mod bus;
+    mod cluster;
     mod faults;
     mod history;
     mod identity;
@@ -36,6 +43,7 @@ mod postgres {
     mod outside;
     mod poison;
     mod recovery;
+    mod retention;
     mod rows;
     mod support;
     mod traces;

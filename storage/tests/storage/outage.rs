@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tandem_core::metric::{Counter, Gauge};
 use tandem_storage::{Config, OpenError, Storage};
 use tandem_testbed::postgres::{Durability, Postgres};
 
-use super::support::{Home, LONG, talked};
+use super::support::{Home, LONG, call_id, talked};
 
 /// A folder whose database is in a cluster that the test may kill.
 fn killable() -> (Home, Postgres) {
@@ -70,6 +70,36 @@ async fn a_start_waits_for_a_server_that_is_away_and_gives_up_when_it_was_told_t
     assert!(!opening.is_finished());
     tokio::task::block_in_place(|| postgres.start()).unwrap();
     assert!(opening.await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_whose_server_vanished_without_a_word_are_replaced() {
+    let (mut home, postgres) = killable();
+    home.config.statement_timeout = Duration::from_millis(500);
+    let process = home.open().await;
+    for n in 0..3 {
+        process.commit(&talked(n));
+        process.store().await;
+        assert_eq!(process.storage.recent_calls(10).await.unwrap().len(), 1 + usize::try_from(n).unwrap());
+        postgres.freeze_connections();
+        let frozen = Instant::now();
+        process.commit(&talked(10 + n));
+        process.store().await;
+        assert!(frozen.elapsed() >= home.config.acquire_timeout, "it was not in the way");
+        home.execute(&format!("DELETE FROM calls WHERE id = '{}'", call_id(10 + n))).await;
+        // Readers come back as well, each after its deadline.
+        let read = async { while process.storage.recent_calls(10).await.is_err() {} };
+        tokio::time::timeout(LONG, read).await.unwrap();
+    }
+    tokio::task::block_in_place(|| postgres.kill9()).unwrap();
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_where_it_should_be_ends_the_start() {
+    let mut home = Home::new();
+    home.config.database_password_file = Some("/nowhere/password".into());
+    let error = Storage::open(&home.config, Arc::default()).await.unwrap_err();
+    assert!(matches!(&error, OpenError::PasswordFile { path, .. } if path.ends_with("password")), "{error:?}");
 }
 
 #[tokio::test]

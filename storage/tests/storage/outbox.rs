@@ -3,7 +3,7 @@
 use sea_orm_migration::MigratorTrait;
 use tandem_storage::Migrations;
 
-use super::support::{Home, call_id, node, talked};
+use super::support::{Home, call_id, line, node, talked};
 
 /// Steps of the schema up to the outbox of old.
 const BEFORE_EVENTS: u32 = 6;
@@ -40,9 +40,9 @@ async fn the_outbox_of_old_becomes_history_and_queue_and_can_be_had_back() {
     Migrations::up(&db, None).await.unwrap();
     let history = home.select("SELECT cast(seq AS text) FROM events ORDER BY seq").await;
     assert_eq!(history, ["5", "6"]);
-    let queue = "SELECT concat_ws('|', aggregate, seq, attempts, created_at) FROM outbox";
+    let queue = format!("SELECT {} FROM outbox", line("aggregate, seq, attempts, created_at"));
     let waiting = format!("{}|6|0|2026-09-21T14:13:20.123456+00:00", call_id(1));
-    assert_eq!(home.select(queue).await, [waiting]);
+    assert_eq!(home.select(&queue).await, [waiting]);
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox_shards").await, ["16"]);
 
     Migrations::down(&db, Some(steps - BEFORE_EVENTS)).await.unwrap();

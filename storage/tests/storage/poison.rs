@@ -6,7 +6,7 @@ use tandem_core::event::FactBody;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::party::Party;
 
-use super::support::{Home, call_id, on, talked};
+use super::support::{Home, call_id, node, on, talked};
 
 /// From now on the database refuses any leg of that number.
 async fn refuse(home: &Home, number: &str) {
@@ -46,6 +46,15 @@ async fn an_entry_that_is_refused_is_set_aside_and_keeps_no_other_from_the_datab
     assert_eq!(lines[0]["entry"]["fact"]["call"], call_id(7).to_string());
     assert_eq!(lines[0]["entry"]["fact"]["number"], 2);
     assert!(lines[0]["reason"].as_str().unwrap().contains(&on("no", "refuse")), "{}", lines[0]);
+    drop(process);
+
+    // A start tries again: the call is over, its leg is not made any more, and its history is whole.
+    home.open().await.ledger.recover(node()).await.unwrap();
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["160"]);
+    assert!(!home.journal("poisoned").exists());
+    let files = std::fs::read_dir(home.journal("")).unwrap();
+    let kept = files.filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().starts_with("poisoned."));
+    assert_eq!(kept.count(), 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tandem_core::metric::Metrics;
 use tandem_core::party::{Identity, Party, TrunkName};
 use tandem_core::ports::LedgerPort;
 use tandem_core::time::WallTime;
-use tandem_storage::{Bus, Config, Engine, Ledger, Storage};
+use tandem_storage::{Bus, BusConfig, BusError, Config, Engine, Ledger, Storage};
 use tandem_testbed::postgres::{Database, Postgres};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -61,12 +61,16 @@ impl Home {
     }
 
     pub(crate) async fn open(&self) -> Process {
+        self.open_on(&BusConfig::default()).await.unwrap()
+    }
+
+    pub(crate) async fn open_on(&self, bus: &BusConfig) -> Result<Process, BusError> {
         let metrics = Arc::new(Metrics::default());
         let storage = Storage::open(&self.config, metrics.clone()).await.unwrap();
-        let bus = Bus::new(self.config.bus_capacity, metrics.clone());
-        let ledger = Ledger::open(storage.clone(), bus.clone()).unwrap();
         let node = tandem_storage::node_id(&self.config.data_dir).unwrap();
-        Process { storage, ledger, bus, metrics, node }
+        let bus = Bus::connect(bus, node, self.config.bus_capacity, metrics.clone()).await?;
+        let ledger = Ledger::open(storage.clone(), bus.clone()).unwrap();
+        Ok(Process { storage, ledger, bus, metrics, node })
     }
 
     pub(crate) fn journal(&self, file: &str) -> PathBuf {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 15] = [
+const SECTIONS: [(&str, &str, &str); 16] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),
@@ -20,6 +20,7 @@ const SECTIONS: [(&str, &str, &str); 15] = [
     ("sip.registration", "Registration", include_str!("../../../../edge/sip/src/config.rs")),
     ("media", "Config", include_str!("../../../../media/pool/src/config.rs")),
     ("storage", "Config", include_str!("../../../../storage/src/config.rs")),
+    ("bus", "BusConfig", include_str!("../../../../storage/src/bus/config.rs")),
     ("trace", "TraceConfig", include_str!("trace.rs")),
     ("identity", "IdentityConfig", include_str!("../../../../edge/http/src/identity/config.rs")),
     ("webhooks", "WebhooksConfig", include_str!("../webhooks/config.rs")),

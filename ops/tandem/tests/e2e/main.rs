@@ -18,10 +18,12 @@
 mod drill;
 mod harness;
 
+mod bus;
 mod calls_api;
 mod churn;
 mod click;
 mod crash_drill;
+mod database;
 mod door;
 mod events_api;
 mod load;

@@ -1,4 +1,4 @@
-//! What a node wrote down, read past it with the `sqlite3` program.
+//! What a node wrote down, read past it with the `sqlite3` or the `psql` program.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,12 @@ use serde_json::Value;
 use super::{SOON, eventually};
 
 /// The database of a node.
-pub struct Ledger(PathBuf);
+pub struct Ledger(Place);
+
+enum Place {
+    File(PathBuf),
+    Server(String),
+}
 
 /// A billing record, as its row has it.
 #[derive(Clone, Debug)]
@@ -21,7 +26,12 @@ pub struct Event(Value);
 impl Ledger {
     /// The database in that file.
     pub const fn at(path: PathBuf) -> Self {
-        Self(path)
+        Self(Place::File(path))
+    }
+
+    /// The PostgreSQL database at that URL.
+    pub const fn on(url: String) -> Self {
+        Self(Place::Server(url))
     }
 
     /// Waits for the record of the only call there was.
@@ -58,12 +68,22 @@ impl Ledger {
 
     /// A node that is ready has its database, and never keeps it busy for long: whatever fails here is a failure.
     fn query(&self, sql: &str) -> Vec<Value> {
-        let mut command = Command::new("sqlite3");
-        command.args(["-readonly", "-json", "-cmd", ".timeout 20000"]).arg(&self.0).arg(sql);
-        let output = command.output().expect("sqlite3");
+        let mut command = match &self.0 {
+            Place::File(path) => {
+                let mut command = Command::new("sqlite3");
+                command.args(["-readonly", "-json", "-cmd", ".timeout 20000"]).arg(path).arg(sql);
+                command
+            }
+            Place::Server(url) => {
+                let mut command = Command::new("psql");
+                command.args([url, "-AtXqc"]).arg(format!("SELECT json_agg(t) FROM ({sql}) t"));
+                command
+            }
+        };
+        let output = command.output().expect("sqlite3 or psql");
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        // It says nothing of no rows.
-        if output.stdout.is_empty() { Vec::new() } else { serde_json::from_slice(&output.stdout).unwrap() }
+        // Of no rows they say nothing.
+        if output.stdout.trim_ascii().is_empty() { Vec::new() } else { serde_json::from_slice(&output.stdout).unwrap() }
     }
 }
 

@@ -109,7 +109,9 @@ impl Node {
 
     /// What it wrote down.
     pub fn ledger(&self) -> Ledger {
-        Ledger::at(self.folder.join("var/tandem.db"))
+        let url = self.environment.iter().find(|(name, _)| *name == "TANDEM__STORAGE__DATABASE_URL");
+        let file = || Ledger::at(self.folder.join("var/tandem.db"));
+        url.map_or_else(file, |(_, url)| Ledger::on(url.clone()))
     }
 
     /// Everything it logged, in lines.
