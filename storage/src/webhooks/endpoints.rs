@@ -153,7 +153,7 @@ impl Storage {
         let one =
             Entity::update_many().filter(Column::Id.eq(id.to_string())).filter(Column::Tenant.eq(tenant.as_str()));
         let changed = one
-            .col_expr(Column::OldSecret, Expr::col(Column::Secret).into())
+            .col_expr(Column::OldSecret, Expr::col(Column::Secret))
             .col_expr(Column::OldSecretUntil, Expr::value(old_until.date_time()))
             .col_expr(Column::Secret, Expr::value(secret.into_inner()));
         Ok(changed.exec(&self.writer).await?.rows_affected > 0)
