@@ -99,6 +99,8 @@ names! {
         PublishFailures = "tandem_bus_publish_failures_total", "Times that facts could not be given to the bus, and stayed in the outbox.";
         EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
         StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
+        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
