@@ -104,8 +104,6 @@ names! {
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
         ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
-        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
-        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
         ApiLimitedAddress = "tandem_api_limited_address_total", "Requests refused because too many came from their address.";
         ApiLimitedUser = "tandem_api_limited_user_total", "Requests refused because their user sent too many.";
         ApiLimitedTenant = "tandem_api_limited_tenant_total", "Requests refused because their tenant's users sent too many.";
