@@ -144,7 +144,7 @@ impl Published {
                 "description": "The call's place in its trace (W3C Trace Context)",
             });
             let number =
-                json!({ "type": "integer", "minimum": 1, "description": "The how-manieth of its call, without a gap" });
+                json!({ "type": "integer", "minimum": 1, "description": "The how-manieth of its call, from 1" });
             properties.insert(String::from("traceparent"), traceparent);
             properties.insert(String::from("causationid"), text("What of a leg it follows from"));
             properties.insert(String::from("seq"), number);

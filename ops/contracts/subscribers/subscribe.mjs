@@ -7,6 +7,8 @@ import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/
 
 const STREAM = "TANDEM_FACTS_V1";
 const NAME = "example-javascript";
+// The stream has the audit, too.
+const CALLS = ["tandem.v1.*.call.>", "tandem.v1.*.cdr.>"];
 const REMEMBERED = 100_000;
 
 function handle(event) {
@@ -18,6 +20,7 @@ const manager = await jetstreamManager(client);
 // Durable: whoever comes back with this name goes on where it stopped.
 await manager.consumers.add(STREAM, {
   durable_name: NAME,
+  filter_subjects: CALLS,
   ack_policy: AckPolicy.Explicit,
   deliver_policy: DeliverPolicy.All,
   ack_wait: nanos(30_000),

@@ -14,6 +14,9 @@ from nats.errors import TimeoutError as NothingNew
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 STREAM = "TANDEM_FACTS_V1"
+NAME = "example-python"
+# The stream has the audit, too.
+CALLS = ["tandem.v1.*.call.>", "tandem.v1.*.cdr.>"]
 REMEMBERED = 100_000
 
 
@@ -25,8 +28,15 @@ async def main(url):
     client = await nats.connect(url)
     jetstream = client.jetstream()
     # Durable: whoever comes back with this name goes on where it stopped.
-    consumer = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL, ack_wait=30)
-    facts = await jetstream.pull_subscribe("tandem.v1.*.>", durable="example-python", stream=STREAM, config=consumer)
+    consumer = ConsumerConfig(
+        durable_name=NAME,
+        filter_subjects=CALLS,
+        ack_policy=AckPolicy.EXPLICIT,
+        deliver_policy=DeliverPolicy.ALL,
+        ack_wait=30,
+    )
+    await jetstream.add_consumer(STREAM, consumer)
+    facts = await jetstream.pull_subscribe_bind(NAME, STREAM)
     # What your database has as a unique key: an event may come again, with the same id.
     seen = OrderedDict()
     while True:

@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 const STREAM: &str = "TANDEM_FACTS_V1";
 const NAME: &str = "example-rust";
+/// The stream has the audit, too.
+const CALLS: [&str; 2] = ["tandem.v1.*.call.>", "tandem.v1.*.cdr.>"];
 const REMEMBERED: usize = 100_000;
 
 /// What every event has. The rest is in docs/contracts/schemas.
@@ -59,6 +61,7 @@ async fn main() -> Result<()> {
     // Durable: whoever comes back with this name goes on where it stopped.
     let config = pull::Config {
         durable_name: Some(NAME.to_owned()),
+        filter_subjects: CALLS.map(str::to_owned).to_vec(),
         ack_policy: AckPolicy::Explicit,
         deliver_policy: DeliverPolicy::All,
         ack_wait: Duration::from_secs(30),

@@ -99,7 +99,7 @@ fn a_call_from_chromium_to_a_phone_is_one_trace_and_one_id_explains_all_of_it() 
     assert!(exported.iter().all(|id| built.contains(&id.as_str())), "{exported:?} {built:?}");
     assert!(node.command(&["why", &"0".repeat(31).replace('0', "1")]).is_err());
     assert!(node.command(&["why", &trace]).unwrap().contains("INVITE sip:1002"));
-    let audited = |line: &String| line.contains("read_correlation") && line.contains(&trace);
+    let audited = |line: &String| line.contains("correlation_read") && line.contains(&trace);
     assert!(node.log().iter().any(audited), "who reads is in the audit log");
 }
 
