@@ -14,10 +14,10 @@ pub struct Model {
     pub url: String,
     pub format: String,
     #[sea_orm(column_type = "Text")]
-    pub secret: String,
+    pub hmac_key: String,
     #[sea_orm(column_type = "Text", nullable)]
-    pub old_secret: Option<String>,
-    pub old_secret_until: Option<DateTimeUtc>,
+    pub old_hmac_key: Option<String>,
+    pub old_hmac_key_until: Option<DateTimeUtc>,
     #[sea_orm(column_type = "JsonBinary")]
     pub events: Json,
     pub enabled: bool,

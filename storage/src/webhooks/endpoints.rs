@@ -57,9 +57,9 @@ impl Storage {
             tenant: new.tenant.to_string(),
             url: new.url.into_inner(),
             format: new.format.name().to_owned(),
-            secret: new.secret.into_inner(),
-            old_secret: None,
-            old_secret_until: None,
+            hmac_key: new.secret.into_inner(),
+            old_hmac_key: None,
+            old_hmac_key_until: None,
             events: new.events.into(),
             enabled: true,
             disabled_reason: None,
@@ -153,9 +153,9 @@ impl Storage {
         let one =
             Entity::update_many().filter(Column::Id.eq(id.to_string())).filter(Column::Tenant.eq(tenant.as_str()));
         let changed = one
-            .col_expr(Column::OldSecret, Expr::col(Column::Secret))
-            .col_expr(Column::OldSecretUntil, Expr::value(old_until.date_time()))
-            .col_expr(Column::Secret, Expr::value(secret.into_inner()));
+            .col_expr(Column::OldHmacKey, Expr::col(Column::HmacKey))
+            .col_expr(Column::OldHmacKeyUntil, Expr::value(old_until.date_time()))
+            .col_expr(Column::HmacKey, Expr::value(secret.into_inner()));
         Ok(changed.exec(&self.writer).await?.rows_affected > 0)
     }
 }

@@ -301,12 +301,12 @@ fn earlier() -> sea_orm::sea_query::SelectStatement {
 }
 
 fn target(row: webhook_endpoint::Model, now: WallTime) -> Option<WebhookTarget> {
-    let old = row.old_secret.filter(|_| row.old_secret_until.is_some_and(|until| until > now.date_time()));
+    let old = row.old_hmac_key.filter(|_| row.old_hmac_key_until.is_some_and(|until| until > now.date_time()));
     Some(WebhookTarget {
         id: row.id.parse().ok()?,
         url: row.url.into(),
         format: Format::of(&row.format)?,
-        secrets: std::iter::once(row.secret).chain(old).map(Pii::new).collect(),
+        secrets: std::iter::once(row.hmac_key).chain(old).map(Pii::new).collect(),
         failures: row.failures.unsigned_abs(),
     })
 }
