@@ -34,7 +34,7 @@ use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
 
-pub(crate) use publish::{DEADLINE, Outcome, Row, publish};
+pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish};
 
 /// Rows that are published at a time inside the process.
 const LOCAL_BATCH: u64 = 1_000;
@@ -206,7 +206,7 @@ impl Certain {
         self.set(shard, false);
         let records: Vec<(i64, String)> =
             rows.iter().filter(|row| row.subject.contains(".cdr.")).map(|row| (row.id, row.subject.clone())).collect();
-        let outcome = publish(nats, rows, compare).await;
+        let outcome = publish(nats, rows, if compare { Ask::Known } else { Ask::Nothing }).await;
         let is_told = |(id, _): &&(i64, String)| outcome.published.contains(id);
         records.iter().filter(is_told).for_each(|(_, subject)| storage.published(subject));
         let done = outcome.failure.is_none();

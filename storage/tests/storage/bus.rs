@@ -342,6 +342,53 @@ async fn an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on() 
 }
 
 #[tokio::test]
+async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_replay_neither_doubles_nor_moves_any() {
+    let (home, nats) = (Home::new(), Nats::configured("max_payload: 65536").unwrap());
+    // The stream itself forgets at once.
+    let bus = BusConfig { duplicate_window: Duration::from_secs(1), ..config(&nats) };
+    let process = home.open_on(&bus).await.unwrap();
+    let facts = talked(1);
+    assert_eq!(facts[4].subject(), facts[5].subject());
+    process.commit(&facts);
+    process.store().await;
+    let becomes = async |payload: &str| {
+        home.execute(&format!(
+            "UPDATE events SET payload = '{payload}' WHERE aggregate = '{}' AND seq = 5",
+            call_id(1)
+        ))
+        .await;
+    };
+    becomes(&"x".repeat(70_000)).await;
+    let running = Running::begin(&process);
+    drained(&process).await;
+    let jetstream = jetstream(&nats).await;
+    assert_eq!(events(&jetstream, FACTS).await.len(), 7);
+
+    becomes(&serde_json::to_string(&facts[4].cloud_event()).unwrap()).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(process.storage.retry_refused().await.unwrap(), 1);
+    drained(&process).await;
+    drop(running);
+    let ids = async || events(&jetstream, FACTS).await.into_iter().map(|it| it.0).collect::<Vec<_>>();
+    let mut expected: Vec<_> = facts.iter().map(Fact::id).collect();
+    let late = expected.remove(4);
+    expected.push(late);
+    assert_eq!(ids().await, expected, "behind what was published meanwhile");
+
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for _ in 0..2 {
+        let again = Replay::default().run(&process.storage, &bus, |_| {}).await.unwrap();
+        assert_eq!((again.published, again.were_there, again.refused), (0, 8, 0));
+    }
+    // One that the stream lost would come behind later ones.
+    jetstream.get_stream(FACTS).await.unwrap().delete_message(3).await.unwrap();
+    let again = Replay::default().run(&process.storage, &bus, |_| {}).await.unwrap();
+    assert_eq!((again.published, again.were_there, again.refused), (0, 7, 1));
+    expected.remove(2);
+    assert_eq!(ids().await, expected);
+}
+
+#[tokio::test]
 async fn registrations_have_a_last_value_each_and_live_events_and_other_nodes_words_pass() {
     let (home, nats) = (Home::new(), Nats::start().unwrap());
     let process = home.open_on(&config(&nats)).await.unwrap();
