@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LockType, Query};
 use sea_orm::{ActiveValue, DbErr, QueryOrder, QuerySelect};
 use tandem_core::id::{DeliveryId, WebhookId};
 use tandem_core::pii::Pii;
@@ -37,6 +37,8 @@ pub(crate) async fn enqueue(db: &impl ConnectionTrait, events: &[NewEvent]) -> R
         .filter(Endpoint::Tenant.is_in(tenants))
         .select_only()
         .columns([Endpoint::Id, Endpoint::Tenant, Endpoint::Events])
+        // One that is deleted meanwhile would have its events refused, and facts set aside with them.
+        .lock(LockType::KeyShare)
         .into_tuple()
         .all(db)
         .await?;
