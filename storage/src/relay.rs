@@ -45,6 +45,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at how much there is.
 const MEASURE: Duration = Duration::from_secs(5);
 
+/// How long a turn may take, with all that is asked of the database: a server that vanished says nothing for ever.
+const TURN: Duration = Duration::from_secs(60);
+
 /// What the relays of a process know.
 #[derive(Debug, Default)]
 pub(crate) struct Certain {
@@ -63,6 +66,8 @@ pub(crate) enum RelayError {
     Bus(#[from] BusError),
     #[error("not published: {0}")]
     NotPublished(String),
+    #[error("no answer in time")]
+    Late,
 }
 
 impl Ledger {
@@ -79,7 +84,7 @@ impl Ledger {
     async fn shard_loop(&self, nats: &Nats, certain: &Certain) {
         let mut waits = Waits::new();
         loop {
-            match self.relay_shard(nats, certain).await {
+            match timeout(TURN, self.relay_shard(nats, certain)).await.unwrap_or(Err(RelayError::Late)) {
                 // There may be more, and others who wait.
                 Ok(true) => self.stored.notify_one(),
                 Ok(false) => drop(timeout(LOOK, self.stored.notified()).await),
@@ -136,7 +141,7 @@ impl Ledger {
     /// Tells how much there is, for the metrics.
     async fn measure_loop(&self) {
         loop {
-            if let Ok(sizes) = self.storage.outbox_sizes().await {
+            if let Ok(Ok(sizes)) = timeout(TURN, self.storage.outbox_sizes()).await {
                 let oldest = sizes.oldest.map_or(Duration::ZERO, |it| now() - it);
                 let metrics = &self.storage.metrics;
                 metrics.set(Gauge::OutboxDepth, sizes.waiting);
@@ -150,7 +155,7 @@ impl Ledger {
     async fn local_loop(&self) {
         let mut waits = Waits::new();
         loop {
-            match self.relay_locally().await {
+            match timeout(TURN, self.relay_locally()).await.unwrap_or(Err(RelayError::Late)) {
                 Ok(0) => self.stored.notified().await,
                 Ok(_) => {}
                 Err(error) => {
@@ -163,7 +168,7 @@ impl Ledger {
     }
 
     /// Publishes one batch inside the process and takes it out of the outbox. Returns how many rows it had.
-    async fn relay_locally(&self) -> Result<usize, DbErr> {
+    async fn relay_locally(&self) -> Result<usize, RelayError> {
         let mut published = self.published.lock().await;
         let rows: Vec<(i64, String, String)> = outbox::Entity::find()
             .select_only()
