@@ -35,6 +35,7 @@ use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
 
 pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish};
+pub(crate) use shard::is_free;
 
 /// Rows that are published at a time inside the process.
 const LOCAL_BATCH: u64 = 1_000;

@@ -11,7 +11,7 @@ use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::{BusPort, LedgerPort};
 use tandem_core::time::WallTime;
-use tandem_storage::{BusConfig, Replay, ReplayFrom};
+use tandem_storage::{BusConfig, Replay, ReplayError, ReplayFrom};
 use tandem_testbed::nats::Nats;
 use tokio::task::JoinHandle;
 
@@ -386,6 +386,15 @@ async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_re
     assert_eq!((again.published, again.were_there, again.refused), (0, 7, 1));
     expected.remove(2);
     assert_eq!(ids().await, expected);
+
+    home.execute(
+        "UPDATE outbox_shards SET held_by = 'another', held_until = '2999-01-01T00:00:00+00:00' WHERE shard = 7",
+    )
+    .await;
+    let held = Replay::default().run(&process.storage, &bus, |_| {}).await;
+    assert!(matches!(held, Err(ReplayError::Held)), "{held:?}");
+    let holders = home.select("SELECT held_by FROM outbox_shards WHERE held_by IS NOT NULL").await;
+    assert_eq!(holders, ["another"]);
 }
 
 #[tokio::test]
