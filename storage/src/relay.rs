@@ -69,6 +69,10 @@ pub(crate) enum RelayError {
     NotPublished(String),
     #[error("no answer in time")]
     Late,
+    #[error(
+        "other nodes of this database publish to NATS, and this one has no `bus.nats_url`: its events are left to them"
+    )]
+    NotOurs,
 }
 
 impl Ledger {
@@ -170,6 +174,10 @@ impl Ledger {
 
     /// Publishes one batch inside the process and takes it out of the outbox. Returns how many rows it had.
     async fn relay_locally(&self) -> Result<usize, RelayError> {
+        let is_shared = self.storage.writer.get_database_backend() == DatabaseBackend::Postgres;
+        if is_shared && shard::is_for_nats(&self.storage.reader).await? {
+            return Err(RelayError::NotOurs);
+        }
         let mut published = self.published.lock().await;
         let rows: Vec<(i64, String, String)> = outbox::Entity::find()
             .select_only()

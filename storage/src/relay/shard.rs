@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, NullOrdering, Query};
-use sea_orm::{DatabaseBackend, DbErr, JoinType, Order, QueryOrder, QuerySelect};
+use sea_orm::{Condition, DatabaseBackend, DbErr, JoinType, Order, QueryOrder, QuerySelect};
 
 use super::publish::{Outcome, Row};
 use super::to_event;
@@ -42,6 +42,13 @@ pub(super) async fn take(db: &impl ConnectionTrait) -> Result<Option<i16>, DbErr
 /// Of a shard: nobody holds it.
 pub(crate) fn is_free(backend: DatabaseBackend) -> Expr {
     Shard::HeldUntil.is_null().or(Expr::col(Shard::HeldUntil).lt(later(backend, Duration::ZERO)))
+}
+
+/// Whether a relay with NATS has had the outbox: one without it never writes here.
+pub(super) async fn is_for_nats(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let marks = [Shard::TriedAt, Shard::PublishedAt, Shard::FailedAt, Shard::HeldUntil];
+    let marked = marks.into_iter().fold(Condition::any(), |any, it| any.add(it.is_not_null()));
+    Ok(Shards::find().filter(marked).count(db).await? > 0)
 }
 
 /// The first rows of a shard, in order.

@@ -11,10 +11,11 @@ use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::{BusPort, LedgerPort};
 use tandem_core::time::WallTime;
-use tandem_storage::{BusConfig, Replay, ReplayError, ReplayFrom};
+use tandem_storage::{BusConfig, Engine, Replay, ReplayError, ReplayFrom};
 use tandem_testbed::nats::Nats;
 use tokio::task::JoinHandle;
 
+use super::ENGINE;
 use super::support::{Home, LONG, Process, binding, call_id, leg, talked};
 
 pub(crate) const FACTS: &str = "TANDEM_FACTS_V1";
@@ -395,6 +396,29 @@ async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_re
     assert!(matches!(held, Err(ReplayError::Held)), "{held:?}");
     let holders = home.select("SELECT held_by FROM outbox_shards WHERE held_by IS NOT NULL").await;
     assert_eq!(holders, ["another"]);
+}
+
+#[tokio::test]
+async fn a_node_without_nats_leaves_the_outbox_to_those_who_have_it() {
+    if ENGINE == Engine::Sqlite {
+        // One node has the file.
+        return;
+    }
+    let (home, nats) = (Home::new(), Nats::start().unwrap());
+    let bus = config(&nats);
+    for (calls, bus) in [(0..5, &bus), (5..10, &BusConfig::default()), (10..15, &bus)] {
+        let process = home.open_on(bus).await.unwrap();
+        let _running = Running::begin(&process);
+        process.commit(&interleaved(calls));
+        stored(&process).await;
+        if bus.nats_url.is_some() {
+            drained(&process).await;
+        } else {
+            // Long enough for it to do it wrong.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    whole(events(&jetstream(&nats).await, FACTS).await, 0..15);
 }
 
 #[tokio::test]
