@@ -250,10 +250,10 @@ impl AuditEvent {
         format!("{}.1", self.id)
     }
 
-    /// The subject it is published on.
+    /// The subject it is published on. It ends with the event's own id, so that a stream tells at once whether it has it.
     #[must_use]
     pub fn subject(&self) -> String {
-        format!("tandem.v1.{}.audit.{}", self.deed.tenant, self.deed.action.name())
+        format!("tandem.v1.{}.audit.{}.{}", self.deed.tenant, self.deed.action.name(), self.id)
     }
 
     /// The event that integrators get: CloudEvents 1.0 in JSON.
@@ -349,7 +349,7 @@ mod tests {
             "id": "audit_00000000000000000000000000000009.1",
             "source": "/tandem/node_00000000000000000000000000000001",
             "type": "tandem.audit.trace_read.v1",
-            "subject": "tandem.v1.default.audit.trace_read",
+            "subject": "tandem.v1.default.audit.trace_read.audit_00000000000000000000000000000009",
             "time": "2026-09-21T14:13:20.000000Z",
             "datacontenttype": "application/json",
             "tenantid": "default",

@@ -9,8 +9,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr, SqlErr};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlErr};
 use tandem_core::metric::Metrics;
 
 use crate::config::{Config, OutOfRange};
@@ -19,6 +20,9 @@ use crate::settled::Settled;
 
 pub(crate) use refusal::is_refusal;
 pub use url::{DatabaseUrl, Engine};
+
+/// How long a question of a loop may take.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The database of a node. Clones of the connections inside are the same connections.
 #[derive(Debug)]
@@ -147,6 +151,15 @@ impl Storage {
         let (passwords, settled) = (Passwords::new(), Settled::default());
         Arc::new(Self { config: config.clone(), metrics, writer, reader, relay, passwords, settled })
     }
+}
+
+/// A question that nobody waits at: of a loop. A server that vanished says nothing for ever.
+///
+/// # Errors
+/// Its own, or that there is no answer within [`LATE`].
+pub(crate) async fn in_time<T, E: From<DbErr>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let late = |_| Err(DbErr::Conn(RuntimeErr::Internal(String::from("no answer in time"))).into());
+    tokio::time::timeout(LATE, asked).await.unwrap_or_else(late)
 }
 
 /// The data holds credentials' digests and who called whom: nobody else's to read.

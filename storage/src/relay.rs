@@ -34,7 +34,8 @@ use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
 
-pub(crate) use publish::{DEADLINE, Outcome, Row, publish};
+pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish};
+pub(crate) use shard::is_free;
 
 /// Rows that are published at a time inside the process.
 const LOCAL_BATCH: u64 = 1_000;
@@ -44,6 +45,9 @@ pub(crate) const RELAYS: u32 = 4;
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at how much there is.
 const MEASURE: Duration = Duration::from_secs(5);
+
+/// How long a turn may take, with all that is asked of the database: a server that vanished says nothing for ever.
+const TURN: Duration = Duration::from_secs(60);
 
 /// What the relays of a process know.
 #[derive(Debug, Default)]
@@ -63,6 +67,12 @@ pub(crate) enum RelayError {
     Bus(#[from] BusError),
     #[error("not published: {0}")]
     NotPublished(String),
+    #[error("no answer in time")]
+    Late,
+    #[error(
+        "other nodes of this database publish to NATS, and this one has no `bus.nats_url`: its events are left to them"
+    )]
+    NotOurs,
 }
 
 impl Ledger {
@@ -79,7 +89,7 @@ impl Ledger {
     async fn shard_loop(&self, nats: &Nats, certain: &Certain) {
         let mut waits = Waits::new();
         loop {
-            match self.relay_shard(nats, certain).await {
+            match timeout(TURN, self.relay_shard(nats, certain)).await.unwrap_or(Err(RelayError::Late)) {
                 // There may be more, and others who wait.
                 Ok(true) => self.stored.notify_one(),
                 Ok(false) => drop(timeout(LOOK, self.stored.notified()).await),
@@ -136,7 +146,7 @@ impl Ledger {
     /// Tells how much there is, for the metrics.
     async fn measure_loop(&self) {
         loop {
-            if let Ok(sizes) = self.storage.outbox_sizes().await {
+            if let Ok(Ok(sizes)) = timeout(TURN, self.storage.outbox_sizes()).await {
                 let oldest = sizes.oldest.map_or(Duration::ZERO, |it| now() - it);
                 let metrics = &self.storage.metrics;
                 metrics.set(Gauge::OutboxDepth, sizes.waiting);
@@ -150,7 +160,7 @@ impl Ledger {
     async fn local_loop(&self) {
         let mut waits = Waits::new();
         loop {
-            match self.relay_locally().await {
+            match timeout(TURN, self.relay_locally()).await.unwrap_or(Err(RelayError::Late)) {
                 Ok(0) => self.stored.notified().await,
                 Ok(_) => {}
                 Err(error) => {
@@ -163,7 +173,11 @@ impl Ledger {
     }
 
     /// Publishes one batch inside the process and takes it out of the outbox. Returns how many rows it had.
-    async fn relay_locally(&self) -> Result<usize, DbErr> {
+    async fn relay_locally(&self) -> Result<usize, RelayError> {
+        let is_shared = self.storage.writer.get_database_backend() == DatabaseBackend::Postgres;
+        if is_shared && shard::is_for_nats(&self.storage.reader).await? {
+            return Err(RelayError::NotOurs);
+        }
         let mut published = self.published.lock().await;
         let rows: Vec<(i64, String, String)> = outbox::Entity::find()
             .select_only()
@@ -206,7 +220,7 @@ impl Certain {
         self.set(shard, false);
         let records: Vec<(i64, String)> =
             rows.iter().filter(|row| row.subject.contains(".cdr.")).map(|row| (row.id, row.subject.clone())).collect();
-        let outcome = publish(nats, rows, compare).await;
+        let outcome = publish(nats, rows, if compare { Ask::Known } else { Ask::Nothing }).await;
         let is_told = |(id, _): &&(i64, String)| outcome.published.contains(id);
         records.iter().filter(is_told).for_each(|(_, subject)| storage.published(subject));
         let done = outcome.failure.is_none();

@@ -27,7 +27,7 @@ use tandem_core::metric::Counter;
 use tandem_core::time::WallTime;
 use uuid::Uuid;
 
-use crate::database::{QueryError, Storage, make_private_folder};
+use crate::database::{QueryError, Storage, in_time, make_private_folder};
 use crate::entity::{call, cdr, event, leg, outbox};
 
 /// Rows of a table that one call of [`Storage::retain`] deletes: some milliseconds of a writer's time.
@@ -85,13 +85,13 @@ impl Storage {
     pub async fn retain(&self, now: WallTime) -> Result<Retired, RetentionError> {
         let mut retired = Retired::default();
         if let Some(keep) = self.config.keep_events {
-            retired.events = self.retire_events(before(now, keep)).await?;
+            retired.events = in_time(self.retire_events(before(now, keep))).await?;
         }
         if let Some(keep) = self.config.keep_calls {
-            retired.calls = self.retire_calls(before(now, keep)).await?;
+            retired.calls = in_time(self.retire_calls(before(now, keep))).await?;
         }
         if let Some(keep) = self.config.keep_cdrs {
-            retired.cdrs = self.retire_cdrs(before(now, keep)).await?;
+            retired.cdrs = in_time(self.retire_cdrs(before(now, keep))).await?;
         }
         self.metrics.add(Counter::RowsRetired, retired.events + retired.calls + retired.cdrs);
         Ok(retired)

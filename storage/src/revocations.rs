@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
 use tandem_core::revocation::{Revocation, Revoked};
 
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::revocation::{ActiveModel, Column, Entity, Model};
 use crate::time::now;
 
@@ -39,7 +39,7 @@ impl Storage {
     /// # Errors
     /// [`QueryError`].
     pub async fn load_revocations(&self) -> Result<Vec<Revocation>, QueryError> {
-        let rows = Entity::find().filter(Column::Until.gt(now().date_time())).all(&self.reader).await?;
+        let rows = in_time(Entity::find().filter(Column::Until.gt(now().date_time())).all(&self.reader)).await?;
         let revocations: Option<_> = rows.into_iter().map(revocation).collect();
         revocations.ok_or(QueryError::Damaged { table: "revocations" })
     }
@@ -50,7 +50,7 @@ impl Storage {
     /// [`QueryError`].
     pub async fn prune_revocations(&self) -> Result<u64, QueryError> {
         let ended = Entity::delete_many().filter(Column::Until.lte(now().date_time()));
-        Ok(ended.exec(&self.writer).await?.rows_affected)
+        Ok(in_time(ended.exec(&self.writer)).await?.rows_affected)
     }
 }
 

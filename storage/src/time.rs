@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use sea_orm::DatabaseBackend;
+use sea_orm::sea_query::Expr;
 use tandem_core::restart::BackOff;
 use tandem_core::time::{Timestamp, WallTime};
 use tokio::time::Instant;
@@ -20,6 +22,14 @@ pub(crate) fn now() -> WallTime {
 /// A file's time.
 pub(crate) fn wall(time: SystemTime) -> WallTime {
     DateTime::<Utc>::from(time).into()
+}
+
+/// So much later than now, in a statement: by the clock of the database where several machines share it.
+pub(crate) fn later(backend: DatabaseBackend, by: Duration) -> Expr {
+    match backend {
+        DatabaseBackend::Postgres => Expr::cust(format!("clock_timestamp() + interval '{} seconds'", by.as_secs())),
+        _ => Expr::value((now() + by).date_time()),
+    }
 }
 
 /// How long a loop waits after each failure: [`FIRST_WAIT`], doubled up to [`LONGEST_WAIT`], which is also how long

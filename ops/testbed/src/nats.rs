@@ -39,7 +39,10 @@ while read -r word server; do
         start)
             "$program" -c "$dir/$server.conf" >>"$dir/$server.log" 2>&1 </dev/null &
             eval "pid_$server=$!"; all="$all $!"; echo "$!" ;;
-        reap) eval "wait \$pid_$server"; echo gone ;;
+        reap)
+            eval "gone=\$pid_$server"; wait "$gone"; left=
+            for pid in $all; do [ "$pid" = "$gone" ] || left="$left $pid"; done
+            all=$left; echo gone ;;
     esac
 done
 [ -n "$all" ] && kill -KILL $all

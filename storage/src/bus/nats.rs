@@ -9,6 +9,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -82,6 +83,8 @@ pub(crate) struct Nats {
     connections: watch::Receiver<u64>,
     /// Which of these was found in order.
     checked: Mutex<u64>,
+    /// Something was not in order since.
+    is_doubted: AtomicBool,
 }
 
 impl Nats {
@@ -109,7 +112,8 @@ impl Nats {
         let client = options.connect(config.servers().unwrap_or_default()).await?;
         let jetstream = jetstream::ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone());
         let is_up = tokio::time::timeout(FIRST, connections.wait_for(|it| *it > 0)).await.is_ok();
-        let nats = Self { client, jetstream, config: config.clone(), connections, checked: Mutex::default() };
+        let (config, checked, is_doubted) = (config.clone(), Mutex::default(), AtomicBool::default());
+        let nats = Self { client, jetstream, config, connections, checked, is_doubted };
         if is_up {
             match nats.check_server().await {
                 Err(error @ (BusError::TooOld { .. } | BusError::NoJetStream)) => return Err(error),
@@ -130,6 +134,9 @@ impl Nats {
         }
         let connection = *self.connections.borrow();
         let mut checked = self.checked.lock().await;
+        if self.is_doubted.swap(false, Relaxed) {
+            *checked = 0;
+        }
         if *checked != connection {
             self.check_server().await?;
             stream::declare(self, storage).await?;
@@ -138,9 +145,9 @@ impl Nats {
         Ok(())
     }
 
-    /// The streams are looked at again before the next event.
-    pub(crate) async fn look_again(&self) {
-        *self.checked.lock().await = 0;
+    /// The streams are looked at again before the next batch. Does not wait for a look that is under way.
+    pub(crate) fn look_again(&self) {
+        self.is_doubted.store(true, Relaxed);
     }
 
     pub(crate) async fn check_server(&self) -> Result<(), BusError> {

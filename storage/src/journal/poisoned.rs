@@ -2,8 +2,8 @@
 //! tries them again.
 
 use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use serde::Deserialize;
@@ -22,10 +22,12 @@ impl Journal {
     /// Writes an entry down, and onto the disk. Done again, there are two lines.
     pub(crate) fn set_aside(&self, entry: &Entry, why: &dyn Error) -> io::Result<()> {
         let reason = reason(why);
-        let mut line = serde_json::to_vec(&serde_json::json!({ "reason": reason, "entry": entry }))?;
-        line.push(b'\n');
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(FILE))?;
-        file.write_all(&line)?;
+        let line = serde_json::json!({ "reason": reason, "entry": entry });
+        let path = self.folder.join(FILE);
+        let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
+        // A line that a full disk or a crash tore must not take this one with it.
+        let begin = if is_torn(&mut file)? { "\n" } else { "" };
+        file.write_all(format!("{begin}{line}\n").as_bytes())?;
         file.sync_data()?;
         tracing::error!(reason, file = FILE, "entry that the database refuses, set aside: somebody has to look");
         Ok(())
@@ -35,23 +37,37 @@ impl Journal {
     /// file stays under another name; what is refused again begins a new one.
     pub(crate) fn readmit(&self) -> io::Result<()> {
         let path = self.folder.join(FILE);
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             text => text?,
         };
-        let mut tried = 0;
-        for line in text.lines() {
-            match serde_json::from_str(line).map(|line: Line| line.entry) {
+        let (mut tried, mut unreadable) = (0, 0);
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line).map(|line: Line| line.entry) {
                 Ok(Entry::Fact(fact)) => self.append(EntryRef::Fact(&fact)),
                 Ok(Entry::Binding(change)) => self.append(EntryRef::Binding(&change)),
                 Ok(Entry::Audit(event)) => self.append(EntryRef::Audit(&event)),
-                Err(_) => continue,
+                Err(_) => {
+                    unreadable += 1;
+                    continue;
+                }
             }
             tried += 1;
         }
-        tracing::warn!(entries = tried, "entries that the database refused are tried again");
+        tracing::warn!(entries = tried, unreadable, "entries that the database refused are tried again");
         fs::rename(&path, self.folder.join(format!("{FILE}.{}", now().date_time().format("%Y%m%dT%H%M%S%6f"))))
     }
+}
+
+/// Whether its last line has no end.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn reason(why: &dyn Error) -> String {

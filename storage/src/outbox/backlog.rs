@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{FromQueryResult, JoinType, QueryOrder, QuerySelect};
 use tandem_core::time::WallTime;
 
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{event, outbox, outbox_shard};
 use crate::relay::to_event;
 
@@ -117,7 +117,7 @@ impl Storage {
     pub(crate) async fn has_history(&self) -> Result<bool, QueryError> {
         let published = event::Entity::find().select_only().column(event::Column::Seq);
         let published = published.filter(is_published()).limit(1);
-        Ok(published.into_tuple::<i32>().one(&self.reader).await?.is_some())
+        Ok(in_time(published.into_tuple::<i32>().one(&self.reader)).await?.is_some())
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, QueryError> {

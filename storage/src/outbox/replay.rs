@@ -22,10 +22,14 @@ use super::backlog::is_published;
 use crate::bus::{BusConfig, BusError, Nats};
 use crate::database::{QueryError, Storage};
 use crate::entity::event::{Column, Entity};
-use crate::entity::outbox_shard;
-use crate::relay::{DEADLINE, Row, publish};
+use crate::entity::outbox_shard::{
+    self,
+    Column::{HeldBy, HeldUntil},
+};
+use crate::outbox::SHARDS;
+use crate::relay::{Ask, DEADLINE, Row, is_free, publish};
 use crate::stream;
-use crate::time::{Waits, now};
+use crate::time::{Waits, later};
 
 /// Events that are read and published at a time.
 const PAGE: u64 = 1_000;
@@ -67,7 +71,7 @@ pub struct Replayed {
     pub published: u64,
     /// Events that the stream had.
     pub were_there: u64,
-    /// Events that no stream takes as they are.
+    /// Events that no stream takes as they are, and those that would come behind later ones of their call.
     pub refused: u64,
     /// The last one looked at.
     pub last: Option<String>,
@@ -82,6 +86,9 @@ pub enum ReplayError {
     /// The database does not answer.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Somebody else has stopped the relays, or took them over: two at a time would mix their events.
+    #[error("another replay is under way, or died less than a minute ago: `tandem outbox` shows whose")]
+    Held,
     /// The bus does not take events any more.
     #[error("not published: {0}")]
     NotPublished(String),
@@ -103,17 +110,21 @@ impl Replay {
         }
         let nats = Nats::connect(bus, storage.metrics.clone()).await?;
         nats.check_server().await?;
-        let hold = Hold::take(storage).await?;
-        stream::make_facts(&nats).await?;
-        let outcome = self.pages(storage, Some((&nats, &hold)), &mut told).await;
-        hold.release(storage).await?;
-        outcome
+        let mut hold = Hold::take(storage).await?;
+        let outcome = match stream::make_facts(&nats).await {
+            Ok(()) => self.pages(storage, Some((&nats, &mut hold)), &mut told).await,
+            Err(error) => Err(error.into()),
+        };
+        let released = hold.release(storage).await;
+        let done = outcome?;
+        released?;
+        Ok(done)
     }
 
     async fn pages(
         &self,
         storage: &Storage,
-        to: Option<(&Nats, &Hold)>,
+        mut to: Option<(&Nats, &mut Hold)>,
         told: &mut impl FnMut(&Replayed),
     ) -> Result<Replayed, ReplayError> {
         let mut done = Replayed::default();
@@ -121,17 +132,12 @@ impl Replay {
             Some(ReplayFrom::Event(aggregate, seq)) => Some((aggregate.clone(), seq.saturating_sub(1))),
             _ => None,
         };
-        let mut renewed = Instant::now();
         loop {
             let rows = self.page(storage, after.as_ref()).await?;
             let Some(last) = rows.last() else { return Ok(done) };
             let (count, end) = (rows.len() as u64, (last.aggregate.clone(), last.seq));
-            if let Some((nats, hold)) = to {
-                if renewed.elapsed() > RENEW {
-                    hold.set(storage, Some(now() + HOLD)).await?;
-                    renewed = Instant::now();
-                }
-                send(nats, rows, &mut done).await?;
+            if let Some((nats, hold)) = &mut to {
+                send(storage, nats, hold, rows, &mut done).await?;
             }
             done.seen += count;
             done.last = Some(format!("{}.{}", end.0, end.1));
@@ -161,58 +167,92 @@ impl Replay {
             events = events.filter(Column::Tenant.eq(tenant.as_str()));
         }
         let events = events.order_by_asc(Column::Aggregate).order_by_asc(Column::Seq).limit(PAGE);
-        let rows: Vec<Row> = events.into_model().all(&storage.reader).await?;
+        let mut rows: Vec<Row> = events.into_model().all(&storage.reader).await?;
+        // A call is not looked at in halves, unless it fills a page.
+        if let (Some(first), Some(last), PAGE) = (rows.first(), rows.last(), rows.len() as u64)
+            && first.aggregate != last.aggregate
+        {
+            let begun = last.aggregate.clone();
+            rows.retain(|row| row.aggregate != begun);
+        }
         Ok((0..).zip(rows).map(|(id, row)| Row { id, ..row }).collect())
     }
 }
 
 /// Publishes a page, in the face of leaders that die.
-async fn send(nats: &Nats, rows: Vec<Row>, done: &mut Replayed) -> Result<(), ReplayError> {
-    let (mut rows, mut waits) = (rows, Waits::new());
+async fn send(
+    storage: &Storage,
+    nats: &Nats,
+    hold: &mut Hold,
+    mut rows: Vec<Row>,
+    done: &mut Replayed,
+) -> Result<(), ReplayError> {
+    let mut waits = Waits::new();
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let outcome = publish(nats, rows.clone(), true).await;
+        hold.renew(storage).await?;
+        let outcome = publish(nats, rows.clone(), Ask::Order).await;
         done.were_there += outcome.were_there as u64;
         done.published += outcome.published.len().saturating_sub(outcome.were_there) as u64;
         done.refused += outcome.refused.len() as u64;
-        let Some(why) = outcome.failure else { return Ok(()) };
-        if Instant::now() > deadline {
-            return Err(ReplayError::NotPublished(why));
-        }
         rows.retain(|row| !outcome.published.contains(&row.id) && !outcome.refused.iter().any(|(id, _)| *id == row.id));
-        sleep(waits.after_failure()).await;
+        match outcome.failure {
+            None if rows.is_empty() => return Ok(()),
+            // Those behind one that is refused go on without it.
+            None => {}
+            Some(why) if Instant::now() > deadline => return Err(ReplayError::NotPublished(why)),
+            Some(_) => sleep(waits.after_failure()).await,
+        }
     }
 }
 
 /// The relays of all nodes stand still while this is renewed.
 struct Hold {
     by: String,
+    renewed: Instant,
 }
 
 impl Hold {
-    async fn take(storage: &Storage) -> Result<Self, QueryError> {
-        let hold = Self { by: format!("replay {}", Uuid::now_v7().simple()) };
+    async fn take(storage: &Storage) -> Result<Self, ReplayError> {
+        let hold = Self { by: format!("replay {}", Uuid::now_v7().simple()), renewed: Instant::now() };
+        let backend = storage.writer.get_database_backend();
         // Where shards are locked, this waits until each is free.
-        hold.set(storage, Some(now() + HOLD)).await?;
-        let is_locked = storage.writer.get_database_backend() == DatabaseBackend::Postgres;
-        if !is_locked && storage.outbox_sizes().await?.waiting > 0 {
+        if !hold.set(storage, is_free(backend)).await? {
+            hold.release(storage).await?;
+            return Err(ReplayError::Held);
+        }
+        if backend != DatabaseBackend::Postgres && storage.outbox_sizes().await?.waiting > 0 {
             // A batch may be under way.
             sleep(DEADLINE).await;
         }
         Ok(hold)
     }
 
-    async fn release(&self, storage: &Storage) -> Result<(), QueryError> {
-        self.set(storage, None).await
+    /// Says it again, when it is time.
+    async fn renew(&mut self, storage: &Storage) -> Result<(), ReplayError> {
+        if self.renewed.elapsed() > RENEW {
+            if !self.set(storage, HeldBy.eq(&self.by)).await? {
+                return Err(ReplayError::Held);
+            }
+            self.renewed = Instant::now();
+        }
+        Ok(())
     }
 
-    async fn set(&self, storage: &Storage, until: Option<WallTime>) -> Result<(), QueryError> {
-        use outbox_shard::Column::{HeldBy, HeldUntil};
-        let by = until.map(|_| self.by.clone());
-        let held = outbox_shard::Entity::update_many()
-            .col_expr(HeldUntil, Expr::value(until.map(WallTime::date_time)))
-            .col_expr(HeldBy, Expr::value(by));
-        held.exec(&storage.writer).await?;
+    async fn release(&self, storage: &Storage) -> Result<(), QueryError> {
+        let free = outbox_shard::Entity::update_many()
+            .col_expr(HeldUntil, Expr::value(Option::<DateTimeUtc>::None))
+            .col_expr(HeldBy, Expr::value(Option::<String>::None));
+        free.filter(HeldBy.eq(&self.by)).exec(&storage.writer).await?;
         Ok(())
+    }
+
+    /// Holds these; returns whether these are all.
+    async fn set(&self, storage: &Storage, these: Expr) -> Result<bool, QueryError> {
+        let until = later(storage.writer.get_database_backend(), HOLD);
+        let held = outbox_shard::Entity::update_many()
+            .col_expr(HeldUntil, until)
+            .col_expr(HeldBy, Expr::value(self.by.as_str()));
+        Ok(held.filter(these).exec(&storage.writer).await?.rows_affected == u64::from(SHARDS.unsigned_abs()))
     }
 }

@@ -9,7 +9,8 @@
 //! that dies in between could take the second and not the first.
 //!
 //! # Invariants
-//! * An event is counted as published only when JetStream acknowledged it, or was found to have it.
+//! * An event is counted as published only when JetStream acknowledged it, or was found to have it: by its own id, since
+//!   a later one of the same aggregate may have come before it.
 //! * Nothing waits longer than [`DEADLINE`].
 
 use std::collections::{HashMap, VecDeque};
@@ -50,6 +51,17 @@ pub(crate) struct Row {
     pub(crate) payload: String,
 }
 
+/// What is asked of the stream before a batch is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ask {
+    /// Nothing: none of it was sent before, or the stream knows it again by itself.
+    Nothing,
+    /// What it has: that is left out, however long ago it came.
+    Known,
+    /// The same; and what would come behind a later event of its aggregate is refused.
+    Order,
+}
+
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -63,14 +75,13 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
 }
 
-/// Publishes rows, those of each aggregate in the order they have. With `compare`, what the stream has is left out,
-/// however long ago it came.
-pub(crate) async fn publish(nats: &Nats, rows: Vec<Row>, compare: bool) -> Outcome {
+/// Publishes rows, those of each aggregate in the order they have, but for what the stream is found to have.
+pub(crate) async fn publish(nats: &Nats, rows: Vec<Row>, ask: Ask) -> Outcome {
     let deadline = Instant::now() + DEADLINE;
     let mut outcome = Outcome::default();
     let mut lines = lines(rows);
-    if compare {
-        let asked = stream::iter(lines.into_iter().map(|line| without_known(nats, line))).buffer_unordered(QUESTIONS);
+    if ask != Ask::Nothing {
+        let asked = stream::iter(lines.into_iter().map(|line| known(nats, line))).buffer_unordered(QUESTIONS);
         let Ok(asked) = timeout_at(deadline, asked.collect::<Vec<_>>()).await else {
             outcome.failure = Some(String::from("the stream does not say in time what it has"));
             return outcome;
@@ -78,9 +89,8 @@ pub(crate) async fn publish(nats: &Nats, rows: Vec<Row>, compare: bool) -> Outco
         lines = Vec::new();
         for found in asked {
             match found {
-                Ok((known, line)) => {
-                    outcome.were_there += known.len();
-                    outcome.published.extend(known);
+                Ok(line) => {
+                    let line = without_known(line, ask, &mut outcome);
                     lines.push(line);
                 }
                 Err(error) => outcome.failure = Some(error.to_string()),
@@ -128,7 +138,7 @@ async fn wave(nats: &Nats, lines: Vec<VecDeque<Row>>, deadline: Instant, outcome
             Ok(Err(NotTaken::Never(why))) => outcome.refused.push((id, why)),
             Ok(Err(NotTaken::NotNow(error))) => {
                 if error.kind() == PublishErrorKind::StreamNotFound {
-                    nats.look_again().await;
+                    nats.look_again();
                 }
                 outcome.failure = Some(told(&error));
             }
@@ -192,30 +202,47 @@ fn traceparent(payload: &str) -> Option<String> {
     traced.traceparent.filter(|it| it.is_ascii() && !it.contains(char::is_control))
 }
 
-/// Takes what the stream has off the front of a line: what comes later is not there if an earlier one is not.
-async fn without_known(nats: &Nats, mut line: VecDeque<Row>) -> Result<(Vec<i64>, VecDeque<Row>), async_nats::Error> {
-    let mut known = Vec::new();
-    while let Some(row) = line.front() {
-        if !takes(&row.subject) || !has(nats, row).await? {
-            break;
-        }
-        known.push(row.id);
-        line.pop_front();
+/// Which rows of a line the stream has.
+async fn known(nats: &Nats, line: VecDeque<Row>) -> Result<Vec<(Row, bool)>, async_nats::Error> {
+    let mut asked = Vec::with_capacity(line.len());
+    for row in line {
+        let is_known = takes(&row.subject) && has(nats, &row).await?;
+        asked.push((row, is_known));
     }
-    Ok((known, line))
+    Ok(asked)
+}
+
+/// What is to be sent of a line. An event that was set aside may be missing in front of a later one.
+fn without_known(line: Vec<(Row, bool)>, ask: Ask, outcome: &mut Outcome) -> VecDeque<Row> {
+    let behind = line.iter().rposition(|(_, is_known)| *is_known).unwrap_or_default();
+    let mut rest = VecDeque::new();
+    for (n, (row, is_known)) in line.into_iter().enumerate() {
+        if is_known {
+            outcome.were_there += 1;
+            outcome.published.push(row.id);
+        } else if ask == Ask::Order && n < behind {
+            outcome.refused.push((row.id, String::from("the stream has a later event of the same aggregate")));
+        } else {
+            rest.push_back(row);
+        }
+    }
+    rest
 }
 
 /// Whether the stream has that event.
 async fn has(nats: &Nats, row: &Row) -> Result<bool, async_nats::Error> {
-    if row.subject.contains(&row.aggregate) {
-        // A subject of its own: the last event there is this one, or a later one of the same call.
-        let last = get(nats, &json!({ "last_by_subj": row.subject })).await?;
-        return Ok(last.is_some_and(|it| it.seq.is_some_and(|seq| seq >= row.seq)));
-    }
-    // One that it shares with others: those since then are looked through.
     let id = format!("{}.{}", row.aggregate, row.seq);
-    let since = row.created_at - SKEW;
-    let mut question = json!({ "next_by_subj": row.subject, "start_time": since.to_rfc3339() });
+    let Some(last) = get(nats, &json!({ "last_by_subj": row.subject })).await? else { return Ok(false) };
+    if last.id.as_deref() == Some(&id) {
+        return Ok(true);
+    }
+    let mut question = if row.subject.contains(&row.aggregate) {
+        // A subject of its own, with a few events.
+        json!({ "next_by_subj": row.subject, "seq": 1 })
+    } else {
+        // One that it shares with others: those since then are looked through.
+        json!({ "next_by_subj": row.subject, "start_time": (row.created_at - SKEW).to_rfc3339() })
+    };
     while let Some(found) = get(nats, &question).await? {
         if found.id.as_deref() == Some(&id) {
             return Ok(true);
@@ -228,7 +255,6 @@ async fn has(nats: &Nats, row: &Row) -> Result<bool, async_nats::Error> {
 /// A message of the stream, by its headers.
 struct Found {
     id: Option<String>,
-    seq: Option<i32>,
     place: u64,
 }
 
@@ -243,7 +269,6 @@ async fn get(nats: &Nats, question: &serde_json::Value) -> Result<Option<Found>,
     }
     Ok(Some(Found {
         id: header("Nats-Msg-Id").map(str::to_owned),
-        seq: header("Tandem-Seq").and_then(|it| it.parse().ok()),
         place: header("Nats-Sequence").and_then(|it| it.parse().ok()).ok_or("a message of the stream has no place")?,
     }))
 }

@@ -1,14 +1,16 @@
 //! A shard of the outbox: whose turn it is, what is in it, and what became of it.
 
+use std::time::Duration;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, NullOrdering, Query};
-use sea_orm::{DbErr, JoinType, Order, QueryOrder, QuerySelect};
+use sea_orm::{Condition, DatabaseBackend, DbErr, JoinType, Order, QueryOrder, QuerySelect};
 
 use super::publish::{Outcome, Row};
 use super::to_event;
 use crate::entity::outbox_shard::{Column as Shard, Entity as Shards};
 use crate::entity::{event, outbox};
-use crate::time::now;
+use crate::time::{later, now};
 
 /// Rows that are published at a time.
 const BATCH: u64 = 500;
@@ -28,13 +30,25 @@ pub(super) async fn take(db: &impl ConnectionTrait) -> Result<Option<i16>, DbErr
         .select_only()
         .column(Shard::Shard)
         .filter(Expr::exists(rows))
-        .filter(Shard::HeldUntil.is_null().or(Shard::HeldUntil.lt(now().date_time())))
+        .filter(is_free(db.get_database_backend()))
         .order_by_with_nulls(Shard::TriedAt, Order::Asc, NullOrdering::First)
         .limit(1)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_tuple()
         .one(db)
         .await
+}
+
+/// Of a shard: nobody holds it.
+pub(crate) fn is_free(backend: DatabaseBackend) -> Expr {
+    Shard::HeldUntil.is_null().or(Expr::col(Shard::HeldUntil).lt(later(backend, Duration::ZERO)))
+}
+
+/// Whether a relay with NATS has had the outbox: one without it never writes here.
+pub(super) async fn is_for_nats(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let marks = [Shard::TriedAt, Shard::PublishedAt, Shard::FailedAt, Shard::HeldUntil];
+    let marked = marks.into_iter().fold(Condition::any(), |any, it| any.add(it.is_not_null()));
+    Ok(Shards::find().filter(marked).count(db).await? > 0)
 }
 
 /// The first rows of a shard, in order.

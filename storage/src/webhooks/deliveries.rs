@@ -8,7 +8,7 @@ use tandem_core::time::WallTime;
 use tandem_core::webhook::{Delivery, DeliveryState};
 use uuid::Uuid;
 
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::webhook_delivery::{ActiveModel, Column, Entity, Model};
 use crate::time::now;
 
@@ -117,7 +117,7 @@ impl Storage {
             .limit(PRUNED_AT_ONCE)
             .to_owned();
         let old = Entity::delete_many().filter(Column::Id.in_subquery(old));
-        Ok(old.exec(&self.writer).await?.rows_affected)
+        Ok(in_time(old.exec(&self.writer)).await?.rows_affected)
     }
 }
 

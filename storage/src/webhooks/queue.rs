@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LockType, Query};
 use sea_orm::{ActiveValue, DbErr, QueryOrder, QuerySelect};
 use tandem_core::id::{DeliveryId, WebhookId};
 use tandem_core::pii::Pii;
@@ -13,7 +13,7 @@ use tandem_core::webhook::{DeliveryState, Format, wants};
 use uuid::Uuid;
 
 use crate::batch::most_rows;
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{event, webhook_delivery, webhook_endpoint};
 use crate::outbox::NewEvent;
 use crate::time::now;
@@ -37,6 +37,8 @@ pub(crate) async fn enqueue(db: &impl ConnectionTrait, events: &[NewEvent]) -> R
         .filter(Endpoint::Tenant.is_in(tenants))
         .select_only()
         .columns([Endpoint::Id, Endpoint::Tenant, Endpoint::Events])
+        // One that is deleted meanwhile would have its events refused, and facts set aside with them.
+        .lock(LockType::KeyShare)
         .into_tuple()
         .all(db)
         .await?;
@@ -144,7 +146,7 @@ impl Storage {
             .filter(Endpoint::Id.in_subquery(due))
             .order_by_asc(Endpoint::Failures)
             .order_by_asc(Endpoint::Id);
-        let rows = due.all(&self.reader).await?;
+        let rows = in_time(due.all(&self.reader)).await?;
         let targets: Option<_> = rows.into_iter().map(|row| target(row, now)).collect();
         targets.ok_or(QueryError::Damaged { table: "webhook_endpoints" })
     }
@@ -169,9 +171,8 @@ impl Storage {
             .filter(Expr::exists(earlier()).not())
             .order_by_asc(Row::NextAt)
             .order_by_asc(Row::Id)
-            .limit(most)
-            .all(&self.reader)
-            .await?;
+            .limit(most);
+        let rows = in_time(rows.all(&self.reader)).await?;
         let mut claimed = Vec::new();
         for row in rows {
             // Of two nodes that found it, one finds it still free.
@@ -181,11 +182,10 @@ impl Storage {
                 .filter(Row::LeasedUntil.is_null().or(Row::LeasedUntil.lte(at)))
                 .filter(Row::Attempts.eq(row.attempts))
                 .col_expr(Row::LeasedUntil, Expr::value(until))
-                .col_expr(Row::Attempts, Expr::col(Row::Attempts).add(1))
-                .exec(&self.writer)
-                .await?;
+                .col_expr(Row::Attempts, Expr::col(Row::Attempts).add(1));
+            let taken = in_time(taken.exec(&self.writer)).await?;
             if taken.rows_affected > 0 {
-                claimed.push(self.filled(row).await?);
+                claimed.push(in_time(self.filled(row)).await?);
             }
         }
         Ok(claimed)
@@ -251,8 +251,8 @@ impl Storage {
                 (row, endpoint)
             }
         };
-        row.exec(&self.writer).await?;
-        endpoint.exec(&self.writer).await?;
+        in_time(row.exec(&self.writer)).await?;
+        in_time(endpoint.exec(&self.writer)).await?;
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Storage {
             .filter(Row::WebhookId.in_subquery(off))
             .col_expr(Row::State, Expr::value(DeliveryState::Dead.name()))
             .col_expr(Row::LastError, Expr::value("switched off"));
-        Ok(waiting.exec(&self.writer).await?.rows_affected)
+        Ok(in_time(waiting.exec(&self.writer)).await?.rows_affected)
     }
 
     /// How many deliveries wait, and how many were given up.
@@ -281,8 +281,8 @@ impl Storage {
     /// [`QueryError`].
     pub async fn count_deliveries(&self) -> Result<(u64, u64), QueryError> {
         let of = |state: DeliveryState| webhook_delivery::Entity::find().filter(Row::State.eq(state.name()));
-        let pending = of(DeliveryState::Pending).count(&self.reader).await?;
-        Ok((pending, of(DeliveryState::Dead).count(&self.reader).await?))
+        let pending = in_time(of(DeliveryState::Pending).count(&self.reader)).await?;
+        Ok((pending, in_time(of(DeliveryState::Dead).count(&self.reader)).await?))
     }
 }
 

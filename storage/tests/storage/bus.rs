@@ -11,10 +11,11 @@ use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::{BusPort, LedgerPort};
 use tandem_core::time::WallTime;
-use tandem_storage::{BusConfig, Replay, ReplayFrom};
+use tandem_storage::{BusConfig, Engine, Replay, ReplayError, ReplayFrom};
 use tandem_testbed::nats::Nats;
 use tokio::task::JoinHandle;
 
+use super::ENGINE;
 use super::support::{Home, LONG, Process, binding, call_id, leg, talked};
 
 pub(crate) const FACTS: &str = "TANDEM_FACTS_V1";
@@ -339,6 +340,85 @@ async fn an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on() 
     assert_eq!(process.storage.retry_refused().await.unwrap(), 2);
     within(LONG, "the one that is right", || async { (events(&jetstream, FACTS).await.len() == 79).then_some(()) })
         .await;
+}
+
+#[tokio::test]
+async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_replay_neither_doubles_nor_moves_any() {
+    let (home, nats) = (Home::new(), Nats::configured("max_payload: 65536").unwrap());
+    // The stream itself forgets at once.
+    let bus = BusConfig { duplicate_window: Duration::from_secs(1), ..config(&nats) };
+    let process = home.open_on(&bus).await.unwrap();
+    let facts = talked(1);
+    assert_eq!(facts[4].subject(), facts[5].subject());
+    process.commit(&facts);
+    process.store().await;
+    let becomes = async |payload: &str| {
+        home.execute(&format!(
+            "UPDATE events SET payload = '{payload}' WHERE aggregate = '{}' AND seq = 5",
+            call_id(1)
+        ))
+        .await;
+    };
+    becomes(&"x".repeat(70_000)).await;
+    let running = Running::begin(&process);
+    drained(&process).await;
+    let jetstream = jetstream(&nats).await;
+    assert_eq!(events(&jetstream, FACTS).await.len(), 7);
+
+    becomes(&serde_json::to_string(&facts[4].cloud_event()).unwrap()).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(process.storage.retry_refused().await.unwrap(), 1);
+    drained(&process).await;
+    drop(running);
+    let ids = async || events(&jetstream, FACTS).await.into_iter().map(|it| it.0).collect::<Vec<_>>();
+    let mut expected: Vec<_> = facts.iter().map(Fact::id).collect();
+    let late = expected.remove(4);
+    expected.push(late);
+    assert_eq!(ids().await, expected, "behind what was published meanwhile");
+
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for _ in 0..2 {
+        let again = Replay::default().run(&process.storage, &bus, |_| {}).await.unwrap();
+        assert_eq!((again.published, again.were_there, again.refused), (0, 8, 0));
+    }
+    // One that the stream lost would come behind later ones.
+    jetstream.get_stream(FACTS).await.unwrap().delete_message(3).await.unwrap();
+    let again = Replay::default().run(&process.storage, &bus, |_| {}).await.unwrap();
+    assert_eq!((again.published, again.were_there, again.refused), (0, 7, 1));
+    expected.remove(2);
+    assert_eq!(ids().await, expected);
+
+    home.execute(
+        "UPDATE outbox_shards SET held_by = 'another', held_until = '2999-01-01T00:00:00+00:00' WHERE shard = 7",
+    )
+    .await;
+    let held = Replay::default().run(&process.storage, &bus, |_| {}).await;
+    assert!(matches!(held, Err(ReplayError::Held)), "{held:?}");
+    let holders = home.select("SELECT held_by FROM outbox_shards WHERE held_by IS NOT NULL").await;
+    assert_eq!(holders, ["another"]);
+}
+
+#[tokio::test]
+async fn a_node_without_nats_leaves_the_outbox_to_those_who_have_it() {
+    if ENGINE == Engine::Sqlite {
+        // One node has the file.
+        return;
+    }
+    let (home, nats) = (Home::new(), Nats::start().unwrap());
+    let bus = config(&nats);
+    for (calls, bus) in [(0..5, &bus), (5..10, &BusConfig::default()), (10..15, &bus)] {
+        let process = home.open_on(bus).await.unwrap();
+        let _running = Running::begin(&process);
+        process.commit(&interleaved(calls));
+        stored(&process).await;
+        if bus.nats_url.is_some() {
+            drained(&process).await;
+        } else {
+            // Long enough for it to do it wrong.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    whole(events(&jetstream(&nats).await, FACTS).await, 0..15);
 }
 
 #[tokio::test]

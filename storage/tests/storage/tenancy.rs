@@ -49,12 +49,12 @@ async fn an_audit_event_is_a_row_and_an_event_however_often_it_is_journalled() {
         read(AuditFilter { from: Some(at(2)), to: Some(at(3)), ..all(10) }).await,
         std::slice::from_ref(&second)
     );
-    assert_eq!(read(AuditFilter { before: Some(second.id), ..all(10) }).await, [first]);
+    assert_eq!(read(AuditFilter { before: Some(second.id), ..all(10) }).await, std::slice::from_ref(&first));
     let subjects = "SELECT subject FROM events WHERE aggregate LIKE 'audit_%' ORDER BY aggregate";
-    assert_eq!(
-        home.select(subjects).await,
-        ["tandem.v1.acme.audit.sign_in", "tandem.v1.globex.audit.trace_read", "tandem.v1.acme.audit.sign_out"]
-    );
+    let expected =
+        [("acme.audit.sign_in", &first), ("globex.audit.trace_read", &second), ("acme.audit.sign_out", &third)]
+            .map(|(kind, event)| format!("tandem.v1.{kind}.{}", event.id));
+    assert_eq!(home.select(subjects).await, expected);
     let deed = Deed::new(globex, Actor::Operator, Action::UserAdded, "done");
     process.storage.note_audit(node(), deed.clone()).await.unwrap();
     assert_eq!(read(all(1)).await[0].deed, deed, "the command line has no journal");
