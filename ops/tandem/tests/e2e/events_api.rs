@@ -176,8 +176,10 @@ fn only_who_has_a_token_hears_anything_and_the_log_does_not_have_it() {
 #[test]
 fn a_slow_reader_is_cut_and_the_others_go_on() {
     // One user, who begins more calls than are good for him.
-    let rates = ["TANDEM__CALLS__USER_CALLS_PER_SECOND", "TANDEM__CALLS__TENANT_CALLS_PER_SECOND"];
-    let rates = rates.into_iter().chain(["TANDEM__CALLS__CALLS_PER_SECOND"]);
+    let calls = ["TANDEM__CALLS__CALLS_PER_SECOND", "TANDEM__CALLS__TENANT_CALLS_PER_SECOND"];
+    let requests = ["TANDEM__HTTP__REQUESTS_PER_SECOND_IP", "TANDEM__HTTP__REQUESTS_PER_SECOND_TENANT"];
+    let his = ["TANDEM__CALLS__USER_CALLS_PER_SECOND", "TANDEM__HTTP__REQUESTS_PER_SECOND_USER"];
+    let rates = calls.into_iter().chain(requests).chain(his);
     let environment = rates.map(|rate| (rate, String::from("100000"))).collect();
     let stage = Stage::set("events-slow", &Settings { environment, ..Settings::default() });
     let mut slow = Events::open_slow(stage.node.http, &stage.alice.token);
