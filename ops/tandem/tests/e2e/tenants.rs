@@ -97,6 +97,9 @@ struct Side {
     /// Ids, and what only its phone is called.
     secrets: Vec<String>,
     calls: Vec<Begun>,
+    webhooks: Vec<String>,
+    /// More than a few in a minute are refused.
+    sign_ins: u8,
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn whatever_two_tenants_do_nothing_of_one_is_ever_seen_by_the_other() {
         let events = Events::open(node.http, &api.token, None);
         let mut secrets = ids[tenant].clone();
         secrets.extend([slug.to_owned(), domain.to_owned()]);
-        Side { api, admin, events, secrets, calls: Vec::new() }
+        Side { api, admin, events, secrets, calls: Vec::new(), webhooks: Vec::new(), sign_ins: 0 }
     });
     let seed = rand::random();
     println!("seed {seed}");
@@ -125,7 +128,7 @@ fn whatever_two_tenants_do_nothing_of_one_is_ever_seen_by_the_other() {
         }
     }
     // What the database and the bus have of each says whose it is, and names nothing of the other's.
-    for table in ["calls", "legs", "cdrs", "sessions", "audit_events", "events"] {
+    for table in ["calls", "legs", "cdrs", "sessions", "audit_events", "events", "webhook_endpoints"] {
         assert!(node.ledger().count(&format!("{table} WHERE tenant = 'acme'")) > 0, "{table}");
         for (tenant, other) in [(0, 1), (1, 0)] {
             let rows = node.ledger().rows(&format!("SELECT * FROM {table} WHERE tenant = '{}'", TENANTS[tenant].0));
@@ -139,9 +142,10 @@ fn step(dice: &mut StdRng, sides: &mut [Side; 2], bobs: &mut [Ua; 2], me: usize,
     let foreign: Vec<String> = sides[1 - me].calls.iter().map(|call| call.call_id.clone()).collect();
     let foreign_users: Vec<String> =
         sides[1 - me].secrets.iter().filter(|it| it.starts_with("user_")).cloned().collect();
+    let foreign_webhooks = sides[1 - me].webhooks.clone();
     let side = &mut sides[me];
     let body = |(_, body): (u16, Value)| body.to_string();
-    match dice.random_range(0..9) {
+    match dice.random_range(0..12) {
         0 | 1 => {
             let (status, begun) = side.api.try_initiate("1002");
             if status != 200 {
@@ -173,6 +177,8 @@ fn step(dice: &mut StdRng, sides: &mut [Side; 2], bobs: &mut [Ua; 2], me: usize,
                     side.api.answer(id, "v=0\r\n"),
                     side.api.post(&format!("{CALLS}/{id}/reject"), &serde_json::json!({})),
                     side.admin.get(&format!("{CALLS}/{id}")),
+                    side.api.get(&format!("/api/v1/cdrs/{id}")),
+                    side.admin.get(&format!("/api/v1/cdrs/{id}")),
                     side.admin.terminate(id),
                 ];
                 answers.map(|(status, body)| format!("{status} {body}")).join("\n")
@@ -189,8 +195,29 @@ fn step(dice: &mut StdRng, sides: &mut [Side; 2], bobs: &mut [Ua; 2], me: usize,
             assert_eq!(refusal(&side.api.get("/api/v1/audit")), (403, "forbidden"));
             body(page)
         }
+        8 => body(side.api.get("/api/v1/cdrs")) + &body(side.admin.get("/api/v1/cdrs?limit=1000")),
+        9 => side.admin.text("/api/v1/cdrs/export?format=jsonl"),
+        10 => {
+            if side.webhooks.len() < 2 {
+                let nobody = serde_json::json!({ "url": "http://127.0.0.1:9/" });
+                let (status, webhook) = side.admin.post("/api/v1/webhooks", &nobody);
+                assert_eq!(status, 201, "{webhook}");
+                let id = webhook["id"].as_str().unwrap().to_owned();
+                side.secrets.push(id.clone());
+                side.webhooks.push(id);
+            }
+            let Some(id) = foreign_webhooks.first() else { return body(side.admin.get("/api/v1/webhooks")) };
+            let ask = |id: &str| {
+                ["", "/deliveries"].map(|what| side.admin.get(&format!("/api/v1/webhooks/{id}{what}")).1.to_string())
+            };
+            assert_eq!(ask(id), ask("wh_00000000000000000000000000000bad"));
+            ask(id).join("\n") + &body(side.admin.get("/api/v1/webhooks"))
+        }
         _ => {
-            side.api = alice(node, me);
+            if side.sign_ins < 3 {
+                side.sign_ins += 1;
+                side.api = alice(node, me);
+            }
             body(side.api.get("/api/v1/me"))
         }
     }

@@ -55,6 +55,11 @@ impl Api {
         self.request("GET", path, "")
     }
 
+    /// The body, whatever it is.
+    pub fn text(&self, path: &str) -> String {
+        http::request(self.http, "GET", path, &self.token, "").unwrap().1
+    }
+
     /// Status and body.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.request("POST", path, &body.to_string())
