@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures::stream::try_unfold;
+use tandem_core::audit::Action;
 use tandem_core::cdr::{Cdr, CdrCursor, CdrFilter};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
@@ -76,7 +77,8 @@ async fn begin(shared: &Shared, reader: Reader, from: CameFrom, query: CdrQuery)
     let records = shared.api.records.clone();
     // A database that is away is a refusal, not half a file.
     let first = records.page(&filter, None, BATCH).await;
-    reader.audit(from, "export_cdrs", &filter, if first.is_ok() { "begun" } else { "unavailable" });
+    let outcome = if first.is_ok() { "begun" } else { "unavailable" };
+    reader.deed(from, Action::CdrExport, &filter, outcome).into_iter().for_each(|deed| shared.audit(deed));
     let export = Export { records, filter, form, page: Some(first?), is_first: true, _permit: permit };
     let (kind, name) = match form {
         Form::Csv => ("text/csv; charset=utf-8; header=present", "attachment; filename=\"cdrs.csv\""),
