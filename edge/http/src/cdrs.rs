@@ -30,11 +30,12 @@ use self::query::CdrQuery;
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::bearer::Principal;
+use crate::clients::UserKey;
 use crate::identity::Role;
 use crate::problem::{ErrorBody, Problem};
 
 pub(crate) use export::__path_export;
-pub(crate) use export::EXPORTS;
+pub(crate) use export::Exports;
 
 /// Records on a page unless asked otherwise.
 const USUAL: u16 = 100;
@@ -100,6 +101,14 @@ enum Reader {
 }
 
 impl Reader {
+    /// Which user he is, if he is one.
+    fn key(&self) -> Option<UserKey> {
+        match self {
+            Self::User(principal) => Some(principal.key()),
+            Self::Operator => None,
+        }
+    }
+
     /// Narrows a filter to what he may see.
     fn narrow(&self, filter: &mut CdrFilter) {
         if let Self::User(principal) = self {
