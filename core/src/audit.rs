@@ -78,8 +78,6 @@ actions! {
     AuditRead = "audit_read", "tandem.audit.audit_read.v1";
     /// A user was added.
     UserAdded = "user_added", "tandem.audit.user_added.v1";
-    /// A user was changed.
-    UserChanged = "user_changed", "tandem.audit.user_changed.v1";
     /// A tenant was added.
     TenantAdded = "tenant_added", "tandem.audit.tenant_added.v1";
     /// A tenant was changed: its domains, or whether it is enabled.
@@ -88,8 +86,6 @@ actions! {
     WebhookChanged = "webhook_changed", "tandem.audit.webhook_changed.v1";
     /// A token or a session was revoked by somebody.
     TokenRevoked = "token_revoked", "tandem.audit.token_revoked.v1";
-    /// Another key signs from now on.
-    KeyRotated = "key_rotated", "tandem.audit.key_rotated.v1";
     /// Events were published again.
     EventsReplayed = "events_replayed", "tandem.audit.events_replayed.v1";
 }

@@ -1,5 +1,7 @@
 //! Taking somebody's right back before his token ends.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Tenant, UserId};
@@ -27,6 +29,11 @@ pub struct Revocation {
     pub what: Revoked,
     /// Until when. Then it is forgotten.
     pub until: WallTime,
+}
+
+impl Revocation {
+    /// How far ahead it may end: longer than any token lives.
+    pub const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 }
 
 impl Revoked {

@@ -178,15 +178,18 @@ fn live(event: &Live) -> PublishedEvent {
 }
 
 impl PublishedEvent {
-    /// What was revoked, if that is what it tells.
+    /// What was revoked, if that is what it tells. Only what is its subject's tenant's: the subject is what a NATS account
+    /// may be bound to. None lasts longer than [`Revocation::LONGEST`] from now.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         #[derive(Deserialize)]
         struct Told {
             data: Revocation,
         }
-        let is_one = self.subject.ends_with(".live.identity.revoked");
-        is_one.then(|| serde_json::from_str::<Told>(&self.payload).ok()).flatten().map(|told| told.data)
+        let tenant = self.subject.strip_prefix("tandem.v1.")?.strip_suffix(".live.identity.revoked")?;
+        let Told { data } = serde_json::from_str(&self.payload).ok()?;
+        let until = data.until.min(crate::time::now() + Revocation::LONGEST);
+        (data.tenant.as_str() == tenant).then_some(Revocation { until, ..data })
     }
 }
 
@@ -213,6 +216,19 @@ mod tests {
         assert_eq!(event.revocation(), Some(revocation));
         let other = PublishedEvent { subject: "tandem.v1.default.live.call.x.digit".to_owned(), ..(*event).clone() };
         assert_eq!(other.revocation(), None);
+        let foreign = PublishedEvent { subject: "tandem.v1.acme.live.identity.revoked".to_owned(), ..(*event).clone() };
+        assert_eq!(foreign.revocation(), None, "one tenant's subject takes nothing from another's");
+    }
+
+    #[test]
+    fn no_revocation_from_elsewhere_lasts_for_ever() {
+        let bus = Bus::new(8, Arc::default());
+        let mut events = bus.subscribe();
+        let (what, until) = (Revoked::Token("t1".to_owned()), WallTime(i64::MAX / 2));
+        let revocation = Revocation { tenant: Tenant::default_tenant(), what, until };
+        bus.publish(&Live::Revoked { node: NodeId::from_uuid(Uuid::from_u128(7)), revocation });
+        let heard = events.try_recv().unwrap().revocation().unwrap();
+        assert!(heard.until <= crate::time::now() + Revocation::LONGEST);
     }
 
     #[test]

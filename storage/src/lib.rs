@@ -69,7 +69,7 @@ pub use outbox::replay::{Replay, ReplayError, ReplayFrom, Replayed};
 pub use passwords::HashError;
 pub use recovery::RecoveryError;
 pub use retention::{RetentionError, Retired};
-pub use sessions::{ClosedSession, RefreshToken, SESSION_LIFE};
+pub use sessions::{ClosedSession, RefreshToken, RefreshedSession, SESSION_LIFE};
 pub use sign_in::SignInError;
 pub use stream::StreamError;
 pub use tenants::ListedTenant;

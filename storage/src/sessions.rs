@@ -50,6 +50,17 @@ pub struct ClosedSession {
     pub device_id: DeviceId,
 }
 
+/// What came of a refresh token.
+#[derive(Debug, PartialEq)]
+pub enum RefreshedSession {
+    /// The session, whose it is, and the token that continues it next.
+    GoesOn(DeviceId, Box<User>, RefreshToken),
+    /// The token was used before: the session that it ended.
+    Reused(ClosedSession),
+    /// It continues nothing, for whatever reason.
+    Unknown,
+}
+
 /// What is kept of a token.
 #[derive(Eq, PartialEq)]
 struct Hashes {
@@ -79,15 +90,15 @@ impl Storage {
         Ok((device_id, token))
     }
 
-    /// Uses up a token: who it is, and the next one. `None` when it continues nothing, for whatever reason.
+    /// Uses up a token: who it is, and the next one.
     ///
     /// # Errors
     /// [`QueryError`]; the token is used up when the answer is lost.
-    pub async fn refresh_session(&self, token: &str) -> Result<Option<(DeviceId, User, RefreshToken)>, QueryError> {
-        let Some((family, used)) = RefreshToken::parse(token) else { return Ok(None) };
+    pub async fn refresh_session(&self, token: &str) -> Result<RefreshedSession, QueryError> {
+        let Some((family, used)) = RefreshToken::parse(token) else { return Ok(RefreshedSession::Unknown) };
         let open = Entity::find().filter(Column::FamilyHash.eq(&used.family)).filter(Column::RevokedAt.is_null());
         let open = open.filter(Column::ExpiresAt.gt(now().date_time()));
-        let Some(row) = open.one(&self.reader).await? else { return Ok(None) };
+        let Some(row) = open.one(&self.reader).await? else { return Ok(RefreshedSession::Unknown) };
         let (next, hashes) = RefreshToken::of(family);
         // Of two that come at once, one finds the token it has.
         let current = Entity::update_many().filter(Column::Id.eq(&row.id)).filter(Column::RefreshHash.eq(&used.whole));
@@ -96,13 +107,11 @@ impl Storage {
         if current.col_expr(Column::RefreshHash, next_hash).exec(&self.writer).await?.rows_affected == 0 {
             tracing::warn!(device_id = row.id, user_id = row.user_id, "refresh token used again, session revoked");
             self.end_family(&used.family).await?;
-            return Ok(None);
+            return Ok(RefreshedSession::Reused(closed(&row)?));
         }
-        let damaged = QueryError::Damaged { table: "sessions" };
-        let (Ok(tenant), Ok(user), Ok(device_id)) = (row.tenant.parse(), row.user_id.parse(), row.id.parse()) else {
-            return Err(damaged);
-        };
-        Ok(self.user(&tenant, user).await?.map(|user| (device_id, user, next)))
+        let ClosedSession { tenant, user_id, device_id } = closed(&row)?;
+        let user = self.user(&tenant, user_id).await?;
+        Ok(user.map_or(RefreshedSession::Unknown, |user| RefreshedSession::GoesOn(device_id, Box::new(user), next)))
     }
 
     /// Ends the session of a token, and tells which; `None` when there is none that goes on.
@@ -114,10 +123,7 @@ impl Storage {
         let open = Entity::find().filter(Column::FamilyHash.eq(&hashes.family)).filter(Column::RevokedAt.is_null());
         let Some(row) = open.one(&self.reader).await? else { return Ok(None) };
         self.end_family(&hashes.family).await?;
-        match (row.tenant.parse(), row.user_id.parse(), row.id.parse()) {
-            (Ok(tenant), Ok(user_id), Ok(device_id)) => Ok(Some(ClosedSession { tenant, user_id, device_id })),
-            _ => Err(QueryError::Damaged { table: "sessions" }),
-        }
+        closed(&row).map(Some)
     }
 
     /// Deletes sessions that have expired, up to 1000; says how many.
@@ -168,6 +174,14 @@ impl RefreshToken {
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
+    }
+}
+
+/// Which session a row is.
+fn closed(row: &Model) -> Result<ClosedSession, QueryError> {
+    match (row.tenant.parse(), row.user_id.parse(), row.id.parse()) {
+        (Ok(tenant), Ok(user_id), Ok(device_id)) => Ok(ClosedSession { tenant, user_id, device_id }),
+        _ => Err(QueryError::Damaged { table: "sessions" }),
     }
 }
 

@@ -1,8 +1,9 @@
 //! How much of a flood of refusals is noted: journal, database and log must not be flooded too. Pure: the time comes in.
 //!
 //! # Invariants
-//! * One source of one kind gets a few at once and one a second; all sources together [`TOTAL`].
-//! * Whatever is left out is counted in the next event that is not: of its source, or of all those without a place.
+//! * One source of one kind gets a few at once and one a second of each tenant; all sources together [`TOTAL`].
+//! * Whatever is left out is counted in the next event that is not: of its source and tenant, or of all those without a
+//!   place.
 //! * The table is bounded.
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Action, Deed};
 use crate::admission::{Bucket, Damper, Rate};
+use crate::id::Tenant;
 use crate::time::Timestamp;
 
 /// Refusals that are noted, of all sources together.
@@ -22,7 +24,7 @@ const SOURCES: usize = 4_096;
 #[derive(Debug)]
 pub struct Dampers {
     total: Bucket,
-    known: HashMap<(Action, Option<IpAddr>), Known>,
+    known: HashMap<(Tenant, Action, Option<IpAddr>), Known>,
     /// For those without a place of their own.
     strangers: Damper,
 }
@@ -48,7 +50,7 @@ impl Dampers {
         if !deed.action.is_refusal() {
             return Some(0);
         }
-        let key = (deed.action, deed.from.map(network));
+        let key = (deed.tenant.clone(), deed.action, deed.from.map(network));
         if !self.known.contains_key(&key) && self.known.len() >= SOURCES {
             self.forget(now);
         }
@@ -94,7 +96,6 @@ mod tests {
 
     use super::*;
     use crate::audit::Actor;
-    use crate::id::Tenant;
 
     const START: Timestamp = Timestamp(1_000_000);
 
@@ -115,6 +116,17 @@ mod tests {
         assert_eq!(dampers.admit(&flood, START + Duration::from_secs(1)), Some(995));
         assert_eq!(noted(&mut dampers, &deed(Action::SignInRefused, 1), 1, START).len(), 1, "another kind");
         assert_eq!(noted(&mut dampers, &deed(Action::RequestRefused, 2), 1, START).len(), 1, "another source");
+        let elsewhere = Deed { tenant: "acme".parse().unwrap(), ..flood };
+        assert_eq!(noted(&mut dampers, &elsewhere, 1, START), [0], "another tenant, who is not told of others' floods");
+    }
+
+    #[test]
+    fn addresses_of_one_household_count_as_one() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8:0:1::5"), of("2001:db8:0:1:aaaa::7"));
+        assert_ne!(of("2001:db8:0:1::5"), of("2001:db8:0:2::5"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]

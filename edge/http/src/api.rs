@@ -17,12 +17,11 @@ use tandem_core::admission::Damper;
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::ports::TenantPort;
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::audit::AuditTrail;
 use crate::body::LARGEST;
-use crate::cdrs::{EXPORTS, Records};
+use crate::cdrs::{Exports, Records};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
@@ -85,8 +84,8 @@ pub(crate) struct Inside {
     pub(crate) config: Config,
     /// Log lines of requests without a valid token.
     pub(crate) refusals: Mutex<Damper>,
-    /// One for each export of billing records that may run.
-    pub(crate) exports: Arc<Semaphore>,
+    /// Exports of billing records that run.
+    pub(crate) exports: Arc<Exports>,
     pub(crate) limits: Limits,
 }
 
@@ -114,7 +113,7 @@ impl Shared {
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
-    let exports = Arc::new(Semaphore::new(EXPORTS));
+    let exports = Arc::default();
     let limits = Limits::new(config, api.clients.clock.now().mono);
     let refusals = Mutex::default();
     let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, exports, limits }));

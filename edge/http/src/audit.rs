@@ -131,7 +131,7 @@ pub(crate) struct Noted {
 }
 
 /// The audit of one's tenant, for his administrators.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", security(("bearer" = [])), params(AuditQuery), responses(
+#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "audit", security(("bearer" = [])), params(AuditQuery), responses(
     (status = 200, description = "A page of events", body = AuditPage),
     (status = 400, description = "`validation_error`", body = ErrorBody),
     (status = 401, description = "`unauthorized`", body = ErrorBody),

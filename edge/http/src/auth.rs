@@ -138,7 +138,13 @@ pub(crate) async fn refresh(
             Ok(session(signed_in))
         }
         Ok(signed_in) => Ok(refused(&shared, signed_in.opened.tenant, from, Problem::InvalidRefreshToken)),
-        Err(problem) => Ok(refused(&shared, shared.tenant_of(&headers), from, problem)),
+        Err((problem, None)) => Ok(refused(&shared, shared.tenant_of(&headers), from, problem)),
+        Err((problem, Some(Ended { tenant, user_id: _, device_id }))) => {
+            // Who came is the owner or a thief, and nobody knows which.
+            let deed = Deed::new(tenant.clone(), Actor::System, Action::TokenRevoked, "reused");
+            shared.audit(deed.of(format_args!("device_id {device_id}")).from(from));
+            Ok(refused(&shared, tenant, from, problem))
+        }
     }
 }
 

@@ -91,6 +91,11 @@ pub(crate) async fn verify(shared: &Shared, door: Door, token: Option<&str>) -> 
             Barred::NotMapped(why) => Problem::NotMapped(why),
         }
     })?;
+    // Ours run out in minutes, and no new ones are given.
+    if proven.is_from_outside && !shared.api.tenants.tenants().is_enabled(&proven.claims.tenant) {
+        refused(&"tenant disabled");
+        return Err(Problem::Forbidden);
+    }
     Ok(Principal(proven))
 }
 

@@ -21,20 +21,21 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use futures::future::BoxFuture;
 use serde::Serialize;
+use tandem_core::audit::{Action, Actor, Deed};
 use tandem_core::cdr::{Cdr, CdrCursor, CdrFilter};
-use tandem_core::id::CallId;
-use tracing::info;
+use tandem_core::id::{CallId, Tenant};
 use utoipa::ToSchema;
 
 use self::query::CdrQuery;
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::bearer::Principal;
+use crate::clients::UserKey;
 use crate::identity::Role;
 use crate::problem::{ErrorBody, Problem};
 
 pub(crate) use export::__path_export;
-pub(crate) use export::EXPORTS;
+pub(crate) use export::Exports;
 
 /// Records on a page unless asked otherwise.
 const USUAL: u16 = 100;
@@ -100,6 +101,14 @@ enum Reader {
 }
 
 impl Reader {
+    /// Which user he is, if he is one.
+    fn key(&self) -> Option<UserKey> {
+        match self {
+            Self::User(principal) => Some(principal.key()),
+            Self::Operator => None,
+        }
+    }
+
     /// Narrows a filter to what he may see.
     fn narrow(&self, filter: &mut CdrFilter) {
         if let Self::User(principal) = self {
@@ -111,16 +120,26 @@ impl Reader {
         }
     }
 
-    /// One's own records are nobody else's business.
-    fn audit(&self, CameFrom(from): CameFrom, action: &'static str, filter: &CdrFilter, outcome: &'static str) {
+    /// What is noted of it, under the tenant whose records they are, if they are one's. `None`: one's own records are
+    /// nobody else's business.
+    fn deed(
+        &self,
+        CameFrom(from): CameFrom,
+        action: Action,
+        filter: &CdrFilter,
+        outcome: &'static str,
+    ) -> Option<Deed> {
         let who = match self {
-            Self::User(principal) if principal.role == Role::User => return,
-            Self::User(principal) => principal.user_id.to_string(),
-            Self::Operator => String::from("operator"),
+            Self::User(principal) if principal.role == Role::User => return None,
+            Self::User(principal) => Actor::User(principal.user_id),
+            Self::Operator => Actor::Operator,
         };
-        let tenant = filter.tenant.as_ref().map(tracing::field::display);
-        let call_id = filter.call_id.as_ref().map(tracing::field::display);
-        info!(target: "audit", who, %from, action, tenant, call_id, outcome, "billing records read");
+        let tenant = filter.tenant.clone().unwrap_or_else(Tenant::operator);
+        let deed = Deed::new(tenant, who, action, outcome).from(Some(from));
+        Some(match filter.call_id {
+            Some(call) => deed.of(call),
+            None => deed,
+        })
     }
 }
 
@@ -160,7 +179,8 @@ async fn page(shared: &Shared, reader: Reader, from: CameFrom, query: CdrQuery) 
     let mut filter = query.filter()?;
     reader.narrow(&mut filter);
     let found = shared.api.records.page(&filter, after, limit).await;
-    reader.audit(from, "read_cdrs", &filter, if found.is_ok() { "read" } else { "unavailable" });
+    let outcome = if found.is_ok() { "read" } else { "unavailable" };
+    reader.deed(from, Action::CdrRead, &filter, outcome).into_iter().for_each(|deed| shared.audit(deed));
     let cdrs = found?;
     let is_full = cdrs.len() >= usize::from(limit);
     let next_cursor = cdrs.last().filter(|_| is_full).map(|last| CdrCursor::from(last).to_string());
@@ -202,7 +222,11 @@ async fn one(shared: &Shared, reader: Reader, from: CameFrom, call: CallId) -> R
         Ok(_) => "read",
         Err(_) => "unavailable",
     };
-    reader.audit(from, "read_cdr", &filter, outcome);
+    // The operator named no tenant, and it is his whose call it is.
+    if let Some(cdr) = found.iter().flatten().next() {
+        filter.tenant = Some(cdr.tenant.clone());
+    }
+    reader.deed(from, Action::CdrRead, &filter, outcome).into_iter().for_each(|deed| shared.audit(deed));
     found?.pop().map(Json).ok_or(Problem::CallNotFound)
 }
 

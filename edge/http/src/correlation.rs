@@ -1,13 +1,18 @@
 //! Everything that one correlation id explains, for the operator. Who reads it is noted in the audit log.
 
+use std::collections::BTreeSet;
+
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::{Extension, Json};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tandem_core::audit::{Action, Actor, Deed};
 use tandem_core::cdr::Cdr;
 use tandem_core::id::{CallId, CorrelationId, Tenant};
 use tandem_core::trace::{Entry, Span, Story, What};
+use tokio::task::spawn_blocking;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
@@ -34,7 +39,7 @@ struct CorrelatedCall {
     restarts: Vec<Entry>,
     media: Vec<Entry>,
     facts: Vec<Entry>,
-    /// As it is up to now, while the call lives.
+    /// `null` while the call lives.
     cdr: Option<Cdr>,
     spans: Vec<Span>,
 }
@@ -49,7 +54,8 @@ impl Correlated {
 
 impl CorrelatedCall {
     fn of(story: Story) -> Self {
-        let (cdr, spans) = (story.record(), story.spans());
+        // Before the end it would be a false one: a call that its node lost.
+        let (cdr, spans) = (story.is_over.then(|| story.record()).flatten(), story.spans());
         let mut call = Self {
             call_id: story.call_id,
             tenant: story.tenant,
@@ -85,7 +91,7 @@ pub(crate) async fn correlation(
     State(shared): State<Shared>,
     Extension(CameFrom(from)): Extension<CameFrom>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Correlated>, Problem> {
+) -> Result<Response, Problem> {
     let Some(correlation_id) = id.ok().and_then(|Path(id)| id.parse::<CorrelationId>().ok()) else {
         shared.audit(read("", from, "no_id"));
         return Err(Problem::NotFound);
@@ -96,14 +102,59 @@ pub(crate) async fn correlation(
         Ok(_) => "read",
         Err(_) => "unavailable",
     };
-    shared.audit(read(&correlation_id.to_string(), from, outcome));
+    // Each tenant's admin sees who read of his calls.
+    let mut whose: BTreeSet<Tenant> = stories.iter().flatten().map(|story| story.tenant.clone()).collect();
+    if whose.is_empty() {
+        whose.insert(Tenant::operator());
+    }
+    for tenant in whose {
+        shared.audit(Deed { tenant, ..read(&correlation_id.to_string(), from, outcome) });
+    }
     let stories = stories?;
     if stories.is_empty() {
         return Err(Problem::NotFound);
     }
-    Ok(Json(Correlated::of(correlation_id, stories)))
+    // A hundred long stories take a while.
+    let text = spawn_blocking(move || serde_json::to_vec(&Correlated::of(correlation_id, stories))).await;
+    let text = text.ok().and_then(Result::ok).ok_or(Problem::Unavailable)?;
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 fn read(id: &str, from: std::net::IpAddr, outcome: &'static str) -> Deed {
     Deed::new(Tenant::operator(), Actor::Operator, Action::CorrelationRead, outcome).from(Some(from)).of(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::event::{Context, Fact, FactBody};
+    use tandem_core::id::{DeviceId, LegId, NodeId, UserId};
+    use tandem_core::party::{Identity, Party};
+    use tandem_core::time::WallTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_lives_has_no_record() {
+        let id = Uuid::from_u128(7);
+        let (tenant, correlation_id, node) =
+            (Tenant::default_tenant(), CorrelationId::from_uuid(id), NodeId::from_uuid(id));
+        let identity = Identity::User { user_id: UserId::from_uuid(id), device_id: DeviceId::from_uuid(id) };
+        let caller = Party { number: String::from("1001").into(), name: None, identity };
+        let (leg_id, dialled) = (LegId::from_uuid(id), String::from("1002").into());
+        let fact = Fact {
+            context: Context { tenant, correlation_id, node },
+            call: CallId::from_uuid(id),
+            number: 1,
+            at: WallTime(1_790_000_000_000_000),
+            caused_by: None,
+            sdp: None,
+            body: FactBody::Started { leg_id, caller, dialled },
+        };
+        for is_over in [false, true] {
+            let story = Story::of(vec![Entry::of_fact(&fact)], 0, is_over).unwrap();
+            let told = Correlated::of(correlation_id, vec![story]);
+            assert_eq!(told.calls.iter().filter(|call| call.cdr.is_some()).count(), usize::from(is_over));
+        }
+    }
 }

@@ -22,7 +22,7 @@ mod outsider;
 mod revocations;
 mod tokens;
 
-pub use accounts::{Accounts, Ended, Opened, Unavailable};
+pub use accounts::{Accounts, Ended, Opened, Refreshed, Unavailable};
 pub use claims::{ACCESS_TOKEN_LIFE, Claims};
 pub use config::{IdentityConfig, WrongSetting};
 pub use gate::Gate;

@@ -84,14 +84,26 @@ impl Modify for Additions {
                 Some((format!("/api/calls{}", path.strip_prefix("/api/v1/calls")?), item.clone()))
             })
             .collect();
-        let limited = document.paths.paths.get("/api/v1/auth/login").and_then(|item| item.post.as_ref());
-        let limited = limited.and_then(|login| login.responses.responses.get("429").cloned());
+        let login = document.paths.paths.get("/api/v1/auth/login").and_then(|item| item.post.as_ref());
+        let of_login = |status| login.and_then(|login| login.responses.responses.get(status).cloned());
+        let (limited, unavailable) = (of_login("429"), of_login("503"));
+        let forbidden = of_login("401").map(|mut refusal| {
+            if let RefOr::T(refusal) = &mut refusal {
+                refusal.description =
+                    String::from("`forbidden`: an issuer vouches for nobody who is known or let in here");
+            }
+            refusal
+        });
         document.paths.paths.extend(old.into_iter().map(|(path, item)| (path, at_the_old_place(item))));
         let every = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
-        for (operation, limited) in every.flat_map(|(_, item)| operations(item)).zip(std::iter::repeat(limited)) {
-            // Whatever it is, too many of it are refused.
-            if let Some(limited) = limited {
-                operation.responses.responses.entry(String::from("429")).or_insert(limited);
+        // Whatever it is, too many of it are refused. A token may be good and yet nobody's, or not be checked now.
+        let refusals = [("429", limited, false), ("403", forbidden, true), ("503", unavailable, true)];
+        for operation in every.flat_map(|(_, item)| operations(item)) {
+            let responses = &mut operation.responses.responses;
+            for (status, refusal, _) in refusals.iter().filter(|it| !it.2 || operation.security.is_some()) {
+                if let Some(refusal) = refusal {
+                    responses.entry((*status).to_owned()).or_insert_with(|| refusal.clone());
+                }
             }
         }
     }
@@ -189,11 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_of_the_api_may_be_refused_because_too_many_came() {
+    fn every_operation_of_the_api_may_be_refused_in_the_ways_that_all_have_in_common() {
         let mut document = Described::openapi();
         for (path, item) in document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
             for operation in operations(item) {
-                assert!(operation.responses.responses.contains_key("429"), "{path}");
+                let may_be = |status| operation.responses.responses.contains_key(status);
+                assert!(may_be("429"), "{path}");
+                assert!(operation.security.is_none() || (may_be("403") && may_be("503")), "{path}");
             }
         }
     }

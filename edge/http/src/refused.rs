@@ -1,8 +1,8 @@
 //! Every refusal of the API goes into the audit: by route and code, never with what was asked for.
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::HOST;
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tandem_core::audit::{Action, Actor, Deed};
@@ -12,6 +12,7 @@ use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::bearer::Principal;
 use crate::problem::{ErrorBody, Problem};
+use crate::requests::name;
 
 /// In a response: the audit knows of it already.
 #[derive(Clone, Copy)]
@@ -42,12 +43,4 @@ pub(crate) async fn noted(State(shared): State<Shared>, request: Request, next: 
     let code = response.extensions().get::<ErrorBody>().map_or(Problem::Unauthorized.code(), ErrorBody::code);
     shared.audit(Deed::new(tenant, who, action, code).from(from).of(format_args!("{} {route}", name(&method))));
     response
-}
-
-/// One of the known ones: a stranger may write what he likes there.
-fn name(method: &Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known,
-        _ => "OTHER",
-    }
 }

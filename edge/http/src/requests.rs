@@ -24,7 +24,7 @@ pub(crate) async fn measured(State(shared): State<Shared>, request: Request, nex
 }
 
 /// Whoever asks may make methods up.
-const fn name(method: &Method) -> &'static str {
+pub(crate) const fn name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -1,6 +1,6 @@
 //! Signing in, with its limits: so many times a minute for a name, and for an address.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 use tandem_actors::Clock;
 use tandem_core::admission::Damper;
+use tandem_core::audit::damping::network;
 use tandem_core::id::Tenant;
 use tandem_core::metric::{Counter, Metrics};
 use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
 use tracing::{error, warn};
 
-use crate::identity::{Accounts, Ended, Opened, Tokens};
+use crate::identity::{Accounts, Ended, Opened, Refreshed, Tokens};
 use crate::problem::Problem;
 
 /// Sign-ins a minute, and at once, with one name.
@@ -92,9 +93,14 @@ impl SignIns {
         self.signed_in(opened)
     }
 
-    pub(crate) async fn refresh(&self, token: &str) -> Result<SignedIn, Problem> {
-        let opened = self.accounts.refresh(token).await?.ok_or(Problem::InvalidRefreshToken)?;
-        self.signed_in(opened)
+    /// Who goes on; else why not, and which session ended because its token came a second time.
+    pub(crate) async fn refresh(&self, token: &str) -> Result<SignedIn, (Problem, Option<Ended>)> {
+        match self.accounts.refresh(token).await {
+            Ok(Refreshed::GoesOn(opened)) => self.signed_in(opened).map_err(|problem| (problem, None)),
+            Ok(Refreshed::Reused(ended)) => Err((Problem::InvalidRefreshToken, Some(ended))),
+            Ok(Refreshed::Unknown) => Err((Problem::InvalidRefreshToken, None)),
+            Err(unavailable) => Err((unavailable.into(), None)),
+        }
     }
 
     pub(crate) async fn sign_out(&self, token: &str) -> Result<Option<Ended>, Problem> {
@@ -130,27 +136,5 @@ impl SignIns {
 
     fn now(&self) -> WallTime {
         self.clock.now().wall
-    }
-}
-
-/// Whoever has an IPv6 address has 2^64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_one_household_count_as_one() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8:0:1::5"), of("2001:db8:0:1:aaaa::7"));
-        assert_ne!(of("2001:db8:0:1::5"), of("2001:db8:0:2::5"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

@@ -11,13 +11,12 @@ use axum::extract::{FromRef, Path};
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
+use tandem_core::audit::Action;
 use tandem_core::id::{Tenant, WebhookId};
-use tracing::info;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::bearer::Principal;
-use crate::identity::Role;
 use crate::problem::Problem;
 
 pub(crate) use deliveries::{
@@ -57,13 +56,6 @@ impl Admin {
         &self.principal.tenant
     }
 
-    fn note(&self, action: &'static str, what: &dyn std::fmt::Display, outcome: Option<&Problem>) {
-        let outcome = outcome.map_or("done", Problem::code);
-        let (who, tenant) = (self.principal.user_id, self.tenant());
-        let from = self.from.map(|from| from.0.to_string()).unwrap_or_default();
-        info!(target: "audit", %who, %tenant, from, action, %what, outcome, "webhook");
-    }
-
     /// Something that was done to a webhook, in the audit whatever became of it.
     fn noted<T>(
         &self,
@@ -71,7 +63,9 @@ impl Admin {
         what: &dyn std::fmt::Display,
         outcome: Result<T, Problem>,
     ) -> Result<T, Problem> {
-        self.note(action, what, outcome.as_ref().err());
+        let code = outcome.as_ref().err().map_or("done", Problem::code);
+        let deed = self.principal.deed(Action::WebhookChanged, code).of(format_args!("{action} {what}"));
+        self.shared.audit(deed.from(self.from.map(|from| from.0)));
         outcome
     }
 }
@@ -84,9 +78,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let principal = Principal::from_request_parts(parts, state).await?;
-        if principal.role != Role::Admin {
-            return Err(Problem::NotAdmin);
-        }
+        principal.require_admin()?;
         let from = parts.extensions.get::<CameFrom>().copied();
         Ok(Self { shared: Shared::from_ref(state), principal, from })
     }

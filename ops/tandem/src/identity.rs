@@ -8,8 +8,10 @@ use futures::future::BoxFuture;
 use tandem_core::id::{DeviceId, Tenant};
 use tandem_core::revocation::{Revocation, Revoked};
 use tandem_core::time::WallTime;
-use tandem_http::identity::{ACCESS_TOKEN_LIFE, Accounts, Ended, Opened, Revoker, SigningKey, Unavailable};
-use tandem_storage::{ClosedSession, HashError, KeyError, QueryError, RefreshToken, SignInError, Storage, User};
+use tandem_http::identity::{ACCESS_TOKEN_LIFE, Accounts, Ended, Opened, Refreshed, Revoker, SigningKey, Unavailable};
+use tandem_storage::{
+    ClosedSession, HashError, KeyError, QueryError, RefreshToken, RefreshedSession, SignInError, Storage, User,
+};
 
 /// How much longer another node may take a token for good.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
@@ -51,23 +53,34 @@ impl Accounts for StoredAccounts {
         })
     }
 
-    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
+    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Refreshed, Unavailable>> {
         Box::pin(async move {
-            let session = self.storage.refresh_session(token).await.map_err(no_answer)?;
-            Ok(session.map(|(device_id, user, next)| opened(user, device_id, &next)))
+            Ok(match self.storage.refresh_session(token).await.map_err(no_answer)? {
+                RefreshedSession::GoesOn(device_id, user, next) => Refreshed::GoesOn(opened(*user, device_id, &next)),
+                RefreshedSession::Reused(closed) => Refreshed::Reused(self.revoke(closed).await?),
+                RefreshedSession::Unknown => Refreshed::Unknown,
+            })
         })
     }
 
     fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>> {
         Box::pin(async move {
             let closed = self.storage.close_session(token).await.map_err(no_answer)?;
-            let Some(ClosedSession { tenant, user_id, device_id }) = closed else { return Ok(None) };
-            // His last access token was signed before now.
-            let until = now() + ACCESS_TOKEN_LIFE + CLOCKS_DIFFER;
-            let what = Revoked::DeviceId(device_id);
-            self.revoker.revoke(&Revocation { tenant: tenant.clone(), what, until }).await?;
-            Ok(Some(Ended { tenant, user_id, device_id }))
+            let Some(closed) = closed else { return Ok(None) };
+            self.revoke(closed).await.map(Some)
         })
+    }
+}
+
+impl StoredAccounts {
+    /// Takes the access tokens of a session back that ended.
+    async fn revoke(&self, closed: ClosedSession) -> Result<Ended, Unavailable> {
+        let ClosedSession { tenant, user_id, device_id } = closed;
+        // Its last access token was signed before now.
+        let until = now() + ACCESS_TOKEN_LIFE + CLOCKS_DIFFER;
+        let what = Revoked::DeviceId(device_id);
+        self.revoker.revoke(&Revocation { tenant: tenant.clone(), what, until }).await?;
+        Ok(Ended { tenant, user_id, device_id })
     }
 }
 
@@ -143,15 +156,23 @@ mod tests {
         let accounts = StoredAccounts::new(storage, Arc::new(revoker));
         assert_eq!(accounts.sign_in(&tenant, "alice", "wrong").await, Ok(None));
         let first = accounts.sign_in(&tenant, "alice", "secret").await.unwrap().unwrap();
-        let second = accounts.refresh(first.refresh_token.reveal()).await.unwrap().unwrap();
+        let Refreshed::GoesOn(second) = accounts.refresh(first.refresh_token.reveal()).await.unwrap() else {
+            panic!("it does not go on");
+        };
         assert_eq!((second.device_id, second.user_id), (first.device_id, first.user_id));
         let token = tokens.issue(&second.claims(NOW), NOW).unwrap();
         assert_eq!(tokens.verify(&token, NOW).unwrap().user_id, first.user_id);
         let ended = accounts.sign_out(second.refresh_token.reveal()).await.unwrap().unwrap();
         assert_eq!((ended.user_id, ended.device_id), (first.user_id, first.device_id));
-        assert_eq!(accounts.refresh(second.refresh_token.reveal()).await, Ok(None));
+        assert_eq!(accounts.refresh(second.refresh_token.reveal()).await, Ok(Refreshed::Unknown));
         assert_eq!(revocations.len(), 1, "his access tokens end with it");
         assert_eq!(accounts.sign_out("whatever").await, Ok(None));
         assert_eq!(revocations.len(), 1);
+        let again = accounts.sign_in(&tenant, "alice", "secret").await.unwrap().unwrap();
+        let token = again.refresh_token.reveal();
+        assert!(matches!(accounts.refresh(token).await, Ok(Refreshed::GoesOn(_))));
+        let Opened { tenant, user_id, device_id, .. } = again.clone();
+        assert_eq!(accounts.refresh(token).await, Ok(Refreshed::Reused(Ended { tenant, user_id, device_id })));
+        assert_eq!(revocations.len(), 2, "and so do those of a session whose refresh token was copied");
     }
 }

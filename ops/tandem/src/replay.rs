@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use tandem_core::audit::Action;
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::time::WallTime;
 use tandem_storage::{Replay, ReplayFrom, Replayed, Storage};
 
+use crate::audit_trail;
 use crate::config::Config;
 
 /// What is published again.
@@ -45,7 +47,11 @@ pub(crate) async fn run(config: &Config, arguments: ReplayArguments) -> Result<S
         let at = done.last.as_deref().unwrap_or_default();
         let _closed = writeln!(std::io::stderr(), "{} events, {rate:.0}/s, at {at}", done.seen);
     };
-    let done = Replay { from, to, tenant, dry_run }.run(&storage, &config.bus, told).await;
+    let done = Replay { from, to, tenant: tenant.clone(), dry_run }.run(&storage, &config.bus, told).await;
+    if !dry_run && let Some(last) = &last {
+        let whose = tenant.unwrap_or_else(Tenant::operator);
+        audit_trail::note(config, &storage, &whose, Action::EventsReplayed, last).await?;
+    }
     let done = done.with_context(|| match last {
         Some(last) => format!("interrupted; `--from {last}` goes on"),
         None => String::from("nothing was published"),

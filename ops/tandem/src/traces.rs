@@ -49,7 +49,7 @@ impl Traces for NodeTraces {
                 }
             }
             let mut stories = Vec::new();
-            for call in calls {
+            for call in calls.into_iter().take(usize::try_from(MOST).unwrap_or(usize::MAX)) {
                 stories.extend(self.story(call).await?);
             }
             Ok(stories)

@@ -1,8 +1,8 @@
 //! Who signs in, for how long, and with whose signature.
 
-use tandem_core::id::{Tenant, UserId};
+use tandem_core::id::{DeviceId, Tenant, UserId};
 use tandem_core::metric::Metrics;
-use tandem_storage::Storage;
+use tandem_storage::{ClosedSession, RefreshToken, RefreshedSession, Storage, User};
 
 use super::accounts::alice;
 use super::support::{Home, LONG, Process, on, uuid};
@@ -53,6 +53,13 @@ async fn a_user_from_before_there_were_hashes_gets_one_with_the_right_password_o
     }
 }
 
+fn goes_on(refreshed: RefreshedSession) -> Option<(DeviceId, Box<User>, RefreshToken)> {
+    match refreshed {
+        RefreshedSession::GoesOn(device_id, user, next) => Some((device_id, user, next)),
+        RefreshedSession::Reused(_) | RefreshedSession::Unknown => None,
+    }
+}
+
 #[tokio::test]
 async fn a_token_continues_its_session_once_and_is_kept_nowhere() {
     let home = Home::new();
@@ -60,7 +67,7 @@ async fn a_token_continues_its_session_once_and_is_kept_nowhere() {
     let storage = &process.storage;
     let (device, mut token) = storage.open_session(&Tenant::default_tenant(), user).await.unwrap();
     for _ in 0..3 {
-        let (same, who, next) = storage.refresh_session(token.reveal()).await.unwrap().unwrap();
+        let (same, who, next) = goes_on(storage.refresh_session(token.reveal()).await.unwrap()).unwrap();
         assert_eq!((same, who.user_id), (device, user));
         assert_ne!(next, token);
         assert_eq!((next.reveal().len(), format!("{next:?}").as_str()), (64, "[hidden]"));
@@ -80,16 +87,21 @@ async fn a_token_that_comes_again_however_old_ends_the_session_for_everybody() {
         let (process, user) = signed_in(&home).await;
         let storage = &process.storage;
         let tenant = Tenant::default_tenant();
-        let (_, stolen) = storage.open_session(&tenant, user).await.unwrap();
+        let (device_id, stolen) = storage.open_session(&tenant, user).await.unwrap();
         let (_, other) = storage.open_session(&tenant, user).await.unwrap();
         let mut current = stolen.clone();
         for _ in 0..uses_before {
-            current = storage.refresh_session(current.reveal()).await.unwrap().unwrap().2;
+            current = goes_on(storage.refresh_session(current.reveal()).await.unwrap()).unwrap().2;
         }
-        for token in [&stolen, &current, &stolen] {
-            assert_eq!(storage.refresh_session(token.reveal()).await.unwrap(), None, "after {uses_before} uses");
+        let reused = storage.refresh_session(stolen.reveal()).await.unwrap();
+        let (tenant, user_id) = (Tenant::default_tenant(), user);
+        let ended = RefreshedSession::Reused(ClosedSession { tenant, user_id, device_id });
+        assert_eq!(reused, ended, "after {uses_before} uses");
+        for token in [&current, &stolen] {
+            let refreshed = storage.refresh_session(token.reveal()).await.unwrap();
+            assert_eq!(refreshed, RefreshedSession::Unknown, "after {uses_before} uses");
         }
-        assert!(storage.refresh_session(other.reveal()).await.unwrap().is_some(), "another session goes on");
+        assert!(goes_on(storage.refresh_session(other.reveal()).await.unwrap()).is_some(), "another session goes on");
     }
 }
 
@@ -100,9 +112,9 @@ async fn of_two_who_use_a_token_at_once_at_most_one_goes_on_and_not_for_long() {
     let storage = &process.storage;
     let (_, token) = storage.open_session(&Tenant::default_tenant(), user).await.unwrap();
     let (one, two) = tokio::join!(storage.refresh_session(token.reveal()), storage.refresh_session(token.reveal()));
-    let winners: Vec<_> = [one.unwrap(), two.unwrap()].into_iter().flatten().collect();
+    let winners: Vec<_> = [one.unwrap(), two.unwrap()].into_iter().filter_map(goes_on).collect();
     assert_eq!(winners.len(), 1);
-    assert_eq!(storage.refresh_session(winners[0].2.reveal()).await.unwrap(), None);
+    assert_eq!(storage.refresh_session(winners[0].2.reveal()).await.unwrap(), RefreshedSession::Unknown);
 }
 
 #[tokio::test]
@@ -113,24 +125,27 @@ async fn a_closed_an_expired_and_an_invented_session_all_continue_nothing() {
     let tenant = Tenant::default_tenant();
     let (_, closed) = storage.open_session(&tenant, user).await.unwrap();
     storage.close_session(closed.reveal()).await.unwrap();
-    assert_eq!(storage.refresh_session(closed.reveal()).await.unwrap(), None);
+    assert_eq!(storage.refresh_session(closed.reveal()).await.unwrap(), RefreshedSession::Unknown);
 
     let (device, expired) = storage.open_session(&tenant, user).await.unwrap();
     let (_, open) = storage.open_session(&tenant, user).await.unwrap();
     assert_eq!(storage.prune_sessions().await.unwrap(), 0);
     home.execute(&format!("UPDATE sessions SET expires_at = '2026-01-01T00:00:00+00:00' WHERE id = '{device}'")).await;
-    assert_eq!(storage.refresh_session(expired.reveal()).await.unwrap(), None);
+    assert_eq!(storage.refresh_session(expired.reveal()).await.unwrap(), RefreshedSession::Unknown);
     assert_eq!(storage.prune_sessions().await.unwrap(), 1);
     assert_eq!(storage.prune_sessions().await.unwrap(), 0);
 
     let short = &open.reveal()[..60];
     let altered = format!("{}AAAA", &open.reveal()[..60]);
     for invented in ["", "x", "ä", short, &"A".repeat(64), &"A".repeat(100_000), &format!("{}=", open.reveal())] {
-        assert_eq!(storage.refresh_session(invented).await.unwrap(), None, "{invented}");
+        assert_eq!(storage.refresh_session(invented).await.unwrap(), RefreshedSession::Unknown, "{invented}");
         storage.close_session(invented).await.unwrap();
     }
-    assert!(storage.refresh_session(open.reveal()).await.unwrap().is_some(), "none of that touched another one");
-    assert_eq!(storage.refresh_session(&altered).await.unwrap(), None);
+    assert!(
+        goes_on(storage.refresh_session(open.reveal()).await.unwrap()).is_some(),
+        "none of that touched another one"
+    );
+    assert_eq!(storage.refresh_session(&altered).await.unwrap(), RefreshedSession::Unknown);
     home.execute(&on("PRAGMA foreign_keys = ON; DELETE FROM users", "DELETE FROM users")).await;
     assert_eq!(home.select("SELECT id FROM sessions").await, [""; 0]);
     assert!(storage.open_session(&tenant, user).await.is_err());

@@ -20,9 +20,9 @@ pub trait Accounts: Send + Sync + 'static {
         password: &'a str,
     ) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>>;
 
-    /// Uses up a refresh token and goes on with the next one; `None` when it continues nothing. One that comes a second
-    /// time revokes its session.
-    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>>;
+    /// Uses up a refresh token and goes on with the next one. One that comes a second time revokes its session, with the
+    /// access tokens of it.
+    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Refreshed, Unavailable>>;
 
     /// Revokes the session of a refresh token, and tells which; `None` when there is none that goes on.
     fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>>;
@@ -47,6 +47,17 @@ pub struct Opened {
     pub role: Role,
     /// Works once. 64 characters of base64url.
     pub refresh_token: Pii<String>,
+}
+
+/// What came of a refresh token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refreshed {
+    /// Its session goes on.
+    GoesOn(Opened),
+    /// It was used before, so somebody copied it: its session is over.
+    Reused(Ended),
+    /// It continues nothing.
+    Unknown,
 }
 
 /// A session that ended.

@@ -55,6 +55,8 @@ pub(crate) struct Proven {
     pub(crate) claims: Claims,
     /// Its `jti`, if it has one.
     pub(crate) token_id: Option<Box<str>>,
+    /// Whether somebody else signed it, who goes on to do so whatever becomes of the user's tenant here.
+    pub(crate) is_from_outside: bool,
 }
 
 /// Why somebody is not let in.

@@ -204,13 +204,16 @@ impl Issuer {
 
     /// Whether a fetch is on its way, or may be begun and was.
     fn ask(&self) -> bool {
-        let (fetching, now) = (self.fetching.lock(), self.clock.now().mono);
-        if !fetching.is_on && fetching.began.is_some_and(|at| now - at < self.config.unknown_kid_refresh) {
+        let (mut fetching, now) = (self.fetching.lock(), self.clock.now().mono);
+        if fetching.is_on {
+            return true;
+        }
+        if fetching.began.is_some_and(|at| now - at < self.config.unknown_kid_refresh) {
             return false;
         }
-        if !fetching.is_on {
-            self.wanted.notify_one();
-        }
+        // From here on, and not when the loop wakes: whoever asks in between waits for this one.
+        *fetching = Fetching { is_on: true, began: Some(now) };
+        self.wanted.notify_one();
         true
     }
 
@@ -307,6 +310,17 @@ mod tests {
                 prop::collection::btree_map("[a-z]{1,4}", inner, 0..3).prop_map(|it| json!(it)),
             ]
         })
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_before_the_fetch_begins_waits_for_the_same_one() {
+        let (issuer, _) = issuer();
+        *issuer.fetching.lock() = Fetching::default();
+        assert!(issuer.ask() && issuer.ask());
+        issuer.wanted.notified().await;
+        drop(Done(&issuer));
+        assert!(!issuer.ask(), "not again within the hour");
+        assert!(timeout(Duration::from_millis(1), issuer.wanted.notified()).await.is_err());
     }
 
     proptest! {

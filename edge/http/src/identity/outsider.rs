@@ -134,7 +134,7 @@ impl Testimony {
             role: self.role,
             expires: self.ends,
         };
-        Proven { claims, token_id: self.token_id }
+        Proven { claims, token_id: self.token_id, is_from_outside: true }
     }
 }
 

@@ -106,7 +106,7 @@ mod tests {
     use crate::identity::claims::tests::{NOW, claims};
 
     fn proven() -> Proven {
-        Proven { claims: claims(), token_id: Some("t1".into()) }
+        Proven { claims: claims(), token_id: Some("t1".into()), is_from_outside: false }
     }
 
     fn of(what: Revoked, until: WallTime) -> Revocation {
@@ -144,7 +144,7 @@ mod tests {
         let many = (0..=MOST as i64).map(|n| of(Revoked::Token(n.to_string()), WallTime(NOW.0 + 1 + n)));
         revocations.apply(many);
         assert_eq!(revocations.len(), MOST);
-        let with = |id: &str| Proven { claims: claims(), token_id: Some(id.into()) };
+        let with = |id: &str| Proven { claims: claims(), token_id: Some(id.into()), is_from_outside: false };
         assert!(!revocations.covers(&with("0"), NOW) && revocations.covers(&with("1"), NOW));
     }
 }

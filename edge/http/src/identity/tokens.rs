@@ -133,7 +133,7 @@ impl Tokens {
         if now >= claims.expires + LEEWAY {
             return Err(TokenError::Expired);
         }
-        Ok(Proven { claims, token_id })
+        Ok(Proven { claims, token_id, is_from_outside: false })
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517).

@@ -1,7 +1,5 @@
 //! Taking tokens, users and devices back before their time.
 
-use std::time::Duration;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,9 +14,6 @@ use crate::auth::CameFrom;
 use crate::body::Body;
 use crate::problem::Problem;
 
-/// How far ahead a revocation may end: longer than any token lives.
-const LATEST: Duration = Duration::from_secs(400 * 86_400);
-
 /// Longest `jti`, in bytes.
 const LONGEST_ID: usize = 256;
 
@@ -26,8 +21,8 @@ const LONGEST_ID: usize = 256;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevokeRequest {
-    /// Whose. Default `default`.
-    tenant: Option<Tenant>,
+    /// Whose. Never guessed: a revocation for the wrong tenant revokes nothing.
+    tenant: Tenant,
     /// A token, by its `jti`.
     token: Option<String>,
     /// Every token of a user.
@@ -65,9 +60,9 @@ impl RevokeRequest {
             (None, None, Some(device)) => Revoked::DeviceId(device),
             _ => return Err(Problem::invalid("one of token (1 to 256 characters), user_id and device_id")),
         };
-        if self.until <= now || self.until > now + LATEST {
+        if self.until <= now || self.until > now + Revocation::LONGEST {
             return Err(Problem::invalid("until is in the future, 400 days at most"));
         }
-        Ok(Revocation { tenant: self.tenant.unwrap_or_else(Tenant::default_tenant), what, until: self.until })
+        Ok(Revocation { tenant: self.tenant, what, until: self.until })
     }
 }

@@ -6,7 +6,7 @@ use tandem_core::audit::Action;
 use tandem_core::id::Tenant;
 use tandem_http::identity::{Claims, Role};
 
-use crate::world::{World, claims, read, user_id};
+use crate::world::{World, claims, read, told, user_id};
 
 const OPERATOR: &str = "s3cret";
 
@@ -45,6 +45,20 @@ async fn signing_in_and_out_and_every_failure_is_noted_with_who_it_was() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_comes_again_is_noted_with_the_session_that_it_ended() {
+    let world = World::start();
+    let body = json!({"refresh_token": "refresh-1"}).to_string();
+    for status in [200, 401] {
+        let request = world.request(Method::POST, "/api/v1/auth/refresh").body(body.clone());
+        assert_eq!(read(request).await.0, status);
+    }
+    let what = String::from("device_id dev_00000000000000000000000000000065");
+    let expected = (String::from("system"), String::from("default"), what, String::from("reused"));
+    assert_eq!(world.audit.of(Action::TokenRevoked), [expected]);
+    assert_eq!(world.audit.of(Action::SignInRefused).len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_request_is_noted_by_its_route_and_under_him_who_asked() {
     let world = World::start();
     for (path, token) in [("/api/v1/calls/call_secret", None), ("/api/calls", Some("x"))] {
@@ -66,6 +80,19 @@ async fn a_refused_request_is_noted_by_its_route_and_under_him_who_asked() {
             refused(&nobody, "operator", "GET /api/v1/ops/tree", "unauthorized"),
         ]
     );
+}
+
+#[tokio::test]
+async fn the_operator_s_reading_of_a_correlation_is_noted_under_the_tenants_whose_calls_they_are() {
+    let world = World::start();
+    let id = told().correlation_id.to_string();
+    for (id, status) in [(id.clone(), 200), (id.replace('0', "1"), 404)] {
+        let request = world.request(Method::GET, &format!("/api/v1/ops/correlations/{id}")).bearer_auth(OPERATOR);
+        assert_eq!(read(request).await.0, status);
+    }
+    let noted = world.audit.of(Action::CorrelationRead).into_iter().map(|it| (it.1, it.3)).collect::<Vec<_>>();
+    let expected = [("default", "read"), ("operator", "not_found")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(noted, expected);
 }
 
 #[tokio::test]

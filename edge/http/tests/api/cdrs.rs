@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use reqwest::Method;
+use tandem_core::audit::Action;
 use tandem_core::cause::Cause;
 use tandem_core::cdr::{Cdr, CdrCursor, CdrFilter, CdrFold, Route};
 use tandem_core::event::{Context, Fact, FactBody, Side};
@@ -168,6 +169,21 @@ async fn everybody_sees_what_is_his() {
         let asked = world.records.asked.lock().pop().unwrap();
         assert_eq!((asked.tenant.as_ref().map(Tenant::as_str), asked.seen_by), (tenant, seen_by), "{path}");
     }
+    let noted = |who: &str, tenant: &str, what: &str, outcome: &str| {
+        (who.to_owned(), tenant.to_owned(), what.to_owned(), outcome.to_owned())
+    };
+    let (whoever, call_id) = (user_id(9).to_string(), call.to_string());
+    assert_eq!(
+        world.audit.of(Action::CdrRead),
+        [
+            noted(&whoever, "default", "", "read"),
+            noted("operator", "operator", "", "read"),
+            noted("operator", "acme", "", "read"),
+            noted("operator", "default", &call_id, "read"),
+        ],
+        "one's own are nobody else's business"
+    );
+    assert_eq!(world.audit.of(Action::CdrExport), [noted("operator", "operator", "", "begun")]);
     for (path, token, status) in [
         ("/api/v1/cdrs", &operator, 401),
         ("/api/v1/ops/cdrs", &admin, 401),
@@ -210,10 +226,14 @@ async fn a_file_of_json_lines_has_every_record_once() {
 #[tokio::test]
 async fn exports_are_bounded_and_end_with_who_reads_them() {
     let world = world(10_000);
-    let ask = || world.request(Method::GET, "/api/v1/cdrs/export?format=jsonl").bearer_auth(world.token(1)).send();
+    let ask_as = |token, path| world.request(Method::GET, path).bearer_auth(token).send();
+    let ask = || ask_as(world.token(1), "/api/v1/cdrs/export?format=jsonl");
     let mut open = Vec::new();
-    for _ in 0..4 {
-        let mut stream = ask().await.unwrap().bytes_stream();
+    for (token, path) in [
+        (String::from("s3cret"), "/api/v1/ops/cdrs/export?format=jsonl"),
+        (world.token(1), "/api/v1/cdrs/export?format=jsonl"),
+    ] {
+        let mut stream = ask_as(token, path).await.unwrap().bytes_stream();
         stream.next().await.unwrap().unwrap();
         open.push(stream);
     }

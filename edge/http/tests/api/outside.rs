@@ -15,7 +15,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tandem_core::id::Tenant;
 use tandem_core::metric::Counter;
+use tandem_core::tenancy::Tenants;
 use tandem_http::config::Config;
 use tandem_http::identity::{IdentityConfig, Insider, Issuer, NotMapped, Outsider, Outsiders};
 use tokio_tungstenite::connect_async;
@@ -299,6 +301,21 @@ async fn somebody_who_is_no_user_here_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_disabled_tenant_is_not_served_to_those_whom_the_issuer_still_vouches_for() {
+    let key = Key::new("e", Algorithm::ES256);
+    let iam = Iam::start(&[&key]).await;
+    let (world, _) = world(IdentityConfig { decision: Duration::from_secs(600), ..iam.calm() });
+    let token = key.sign(&payload(&world, "user1"));
+    assert_eq!(me(&world, &token).await.0, 200);
+    world.tenants.set(Tenants::new([], [Tenant::default_tenant()].into()));
+    let (status, refusal) = me(&world, &token).await;
+    assert_eq!((status, &refusal["error"]), (403, &json!("forbidden")), "also who is remembered");
+    assert_eq!(me(&world, &world.token(1)).await.0, 200, "ours run out soon");
+    world.tenants.set(Tenants::default());
+    assert_eq!(me(&world, &token).await.0, 200);
+}
+
+#[tokio::test]
 async fn keys_rotate_under_open_streams() {
     let (old, new) = (Key::new("old", Algorithm::ES256), Key::new("new", Algorithm::RS256));
     let iam = Iam::start(&[&old]).await;
@@ -340,10 +357,10 @@ async fn a_flood_of_unknown_keys_asks_the_server_once() {
 async fn whatever_the_key_server_answers_the_last_good_keys_go_on() {
     let key = Key::new("e", Algorithm::ES256);
     let iam = Iam::start(&[&key]).await;
-    let config = IdentityConfig { fetch_timeout: Duration::from_millis(100), ..iam.restless() };
+    let config = IdentityConfig { fetch_timeout: Duration::from_secs(2), ..iam.restless() };
     let (world, _) = world(config);
     let token = key.sign(&payload(&world, "user1"));
-    assert_eq!(me(&world, &token).await.0, 200);
+    until_me(&world, &token, 200).await;
     let ok = || ResponseTemplate::new(200);
     for (what, answer) in [
         ("500", ResponseTemplate::new(500)),
@@ -419,10 +436,10 @@ async fn what_is_revoked_is_refused_at_once_and_its_streams_are_closed() {
     let until = (world.clock.now().wall + Duration::from_secs(3_600)).rfc3339();
     let tokens = ["user1", "user2"].map(|user| key.sign(&payload(&world, user)));
     let mut streams = [stream(&world, &tokens[0]).await, stream(&world, &tokens[1]).await];
-    assert_eq!(revoke(&world, &json!({"token": "jti-of-user1", "until": until})).await.0, 204);
+    assert_eq!(revoke(&world, &json!({"tenant": "default", "token": "jti-of-user1", "until": until})).await.0, 204);
     assert_eq!((me(&world, &tokens[0]).await.0, me(&world, &tokens[1]).await.0), (401, 200));
     assert_eq!(closed(&mut streams[0]).await, 4003);
-    assert_eq!(revoke(&world, &json!({"user_id": user_id(2), "until": until})).await.0, 204);
+    assert_eq!(revoke(&world, &json!({"tenant": "default", "user_id": user_id(2), "until": until})).await.0, 204);
     assert_eq!(closed(&mut streams[1]).await, 4003);
     assert_eq!(me(&world, &tokens[1]).await.0, 401);
     // Our own tokens as well: of this user, and of another's device.
@@ -431,7 +448,7 @@ async fn what_is_revoked_is_refused_at_once_and_its_streams_are_closed() {
     let begun = world.initiate(3).await;
     assert_eq!(frame(&mut third).await["call"]["call_id"], begun["call_id"]);
     let device = crate::world::claims(3, world.clock.now().wall).device_id;
-    assert_eq!(revoke(&world, &json!({"device_id": device, "until": until})).await.0, 204);
+    assert_eq!(revoke(&world, &json!({"tenant": "default", "device_id": device, "until": until})).await.0, 204);
     assert_eq!(closed(&mut third).await, 4003);
     assert_eq!(me(&world, &world.token(3)).await.0, 401);
     let leg = begun["session_id"].as_str().unwrap().parse().unwrap();
@@ -454,13 +471,18 @@ async fn a_revocation_that_makes_no_sense_is_refused() {
         json!({"token": "a", "until": past}),
         json!({"token": "a", "until": far}),
         json!({"token": "a", "until": until, "tenant": "No Tenant"}),
+        json!({"token": "a", "until": until, "tenant": null}),
         json!({"token": "a", "until": until, "why": "because"}),
         json!({"user_id": "call_7", "until": until}),
     ] {
+        let mut body = body;
+        // What is wrong is not that there is no tenant.
+        body.as_object_mut().unwrap().entry("tenant").or_insert(json!("default"));
         let (status, refusal) = revoke(&world, &body).await;
         assert_eq!((status, &refusal["error"]), (400, &json!("validation_error")), "{body}");
     }
+    assert_eq!(revoke(&world, &json!({"token": "a", "until": until})).await.0, 400, "whose is never guessed");
     let request = world.request(Method::POST, "/api/v1/ops/revocations").bearer_auth(world.token(1));
-    assert_eq!(read(request.body(json!({"token": "a", "until": until}).to_string())).await.0, 401);
+    assert_eq!(read(request.body(json!({"tenant": "default", "token": "a", "until": until}).to_string())).await.0, 401);
     assert!(world.revocations.is_empty());
 }

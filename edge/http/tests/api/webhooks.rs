@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tandem_core::audit::Action;
 use tandem_core::id::{DeliveryId, Tenant, WebhookId};
 use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
@@ -171,6 +172,19 @@ async fn an_administrator_adds_changes_looks_at_and_removes_a_webhook() {
     assert_eq!(ask(&world, &admin, Method::POST, &format!("{path}/test"), None).await.0, 202);
     assert_eq!(ask(&world, &admin, Method::DELETE, &path, None).await.0, 204);
     assert_eq!(ask(&world, &admin, Method::GET, &path, None).await.0, 404);
+    assert_eq!(ask(&world, &admin, Method::DELETE, &path, None).await.0, 404);
+    let noted = world.audit.of(Action::WebhookChanged);
+    let expected = [
+        ("add", "done"),
+        ("change", "done"),
+        ("rotate_secret", "done"),
+        ("remove", "done"),
+        ("remove", "webhook_not_found"),
+    ];
+    let id = added["id"].as_str().unwrap();
+    let expected = expected.map(|(what, outcome)| (format!("{what} {id}"), outcome.to_owned()));
+    assert_eq!(noted.iter().map(|it| (it.2.clone(), it.3.clone())).collect::<Vec<_>>(), expected);
+    assert!(noted.iter().all(|(who, tenant, ..)| who.starts_with("user_") && tenant == "default"), "{noted:?}");
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use tandem_core::time::WallTime;
 use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
 use tandem_http::identity::{
-    Accounts, Claims, Ended, Gate, Opened, Revocations, Revoker, Role, SigningKey, Tokens, Unavailable,
+    Accounts, Claims, Ended, Gate, Opened, Refreshed, Revocations, Revoker, Role, SigningKey, Tokens, Unavailable,
 };
 use tandem_http::{
     Api, AuditTrail, AuditUnavailable, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator,
@@ -307,9 +307,16 @@ impl Accounts for Users {
         async move { answer }.boxed()
     }
 
-    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
-        let is_fresh = token == "refresh-1" && !std::mem::replace(&mut *self.used.lock(), true);
-        async move { Ok(is_fresh.then(|| opened(1))) }.boxed()
+    fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Refreshed, Unavailable>> {
+        let Opened { tenant, user_id, device_id, .. } = opened(1);
+        let answer = match token {
+            "refresh-1" if std::mem::replace(&mut *self.used.lock(), true) => {
+                Refreshed::Reused(Ended { tenant, user_id, device_id })
+            }
+            "refresh-1" => Refreshed::GoesOn(opened(1)),
+            _ => Refreshed::Unknown,
+        };
+        async move { Ok(answer) }.boxed()
     }
 
     fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>> {
