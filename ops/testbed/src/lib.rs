@@ -2,5 +2,6 @@
 
 /// NATS with JetStream, one node or three.
 pub mod nats;
+mod ports;
 /// PostgreSQL, in a cluster of its own.
 pub mod postgres;

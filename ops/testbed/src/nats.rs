@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -17,11 +17,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ports;
+
 /// How long a server may take to come up, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ports below those that the kernel gives out by itself: one must stay free while its server is down.
-const PORTS: std::ops::Range<u16> = 16_000..24_000;
 
 /// Names the program, when it is neither on the path nor where `ops/prepare.sh` puts it.
 const PROGRAM: &str = "TANDEM_TEST_NATS_SERVER";
@@ -111,12 +110,10 @@ impl Nats {
         let program = program()?;
         // Not the test's own temporary folder: the keeper deletes it, also when the test is killed.
         let dir = tempfile::Builder::new().prefix("tandem-nats-").tempdir()?.keep();
-        let mut ports = free_ports(servers * 3)?.into_iter();
-        let mut next = || ports.next().ok_or(io::ErrorKind::AddrInUse);
         let (mut all, mut routes) = (Vec::new(), Vec::new());
         for n in 1..=servers {
-            all.push(Server { name: format!("n{n}"), client: next()?, monitor: next()? });
-            routes.push(next()?);
+            all.push(Server { name: format!("n{n}"), client: ports::free()?, monitor: ports::free()? });
+            routes.push(ports::free()?);
         }
         for (server, route) in all.iter().zip(&routes) {
             let text = configuration(&dir, server, *route, &routes, more);
@@ -291,16 +288,4 @@ fn is_new_enough(program: &Path) -> bool {
     let text = String::from_utf8_lossy(&output.stdout);
     let mut numbers = text.rsplit('v').next().unwrap_or_default().split('.').map(|it| it.trim().parse::<u32>());
     matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (2, 11))
-}
-
-/// Some that nobody listens on, from a place in the range that differs between programs that start at the same time
-/// and between the servers of one.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    static GIVEN: Mutex<usize> = Mutex::new(0);
-    let mut given = GIVEN.lock();
-    let begin = (std::process::id() as usize).wrapping_mul(97) + *given;
-    let ports = PORTS.cycle().skip(begin % PORTS.len()).take(PORTS.len());
-    let ports = ports.inspect(|_| *given += 1).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    let ports: Vec<u16> = ports.take(count).collect();
-    if ports.len() == count { Ok(ports) } else { Err(io::ErrorKind::AddrInUse.into()) }
 }

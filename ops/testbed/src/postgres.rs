@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -20,14 +19,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ports;
+
 /// PostgreSQL refuses to run as root; Debian's package makes this user.
 const USER: &str = "postgres";
 
 /// How long a server may take to come up or to go, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ports below those that the kernel gives out by itself: one must stay free while its server is down.
-const PORTS: std::ops::Range<u32> = 24_000..32_000;
 
 /// What the keeper runs: `$1` is the cluster's folder, the rest is the server's command. It answers every word with a
 /// line: the server's process id, or that it is gone.
@@ -110,7 +108,7 @@ impl Postgres {
         let mut initdb = unprivileged(&bin.join("initdb"));
         initdb.arg("-D").arg(&data).args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
         succeed(&mut initdb)?;
-        let port = free_port()?;
+        let port = ports::free()?;
         let mut server = unprivileged(&bin.join("postgres"));
         server.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
         for setting in ["shared_buffers=32MB", "max_connections=400", "max_wal_size=256MB", "log_min_messages=fatal"] {
@@ -296,15 +294,6 @@ fn succeed(command: &mut Command) -> io::Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(io::Error::other(format!("{}: {said}", command.get_program().to_string_lossy())))
-}
-
-/// One that nobody listens on, from a place in the range that differs between programs that start at the same time.
-fn free_port() -> io::Result<u16> {
-    let first = std::process::id().wrapping_mul(37) % PORTS.len().try_into().unwrap_or(u32::MAX);
-    let ports = PORTS.clone().cycle().skip(first.try_into().unwrap_or(0)).take(PORTS.len());
-    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
-    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// Processes whose parent that is.
