@@ -44,6 +44,48 @@ install_packages() {
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# NATS with JetStream, for tests. Debian's own is older than what a node takes.
+nats_version=v2.12.2
+nats_bin=$HOME/.cache/tandem/bin
+
+install_nats() {
+    [[ -x $nats_bin/nats-server ]] && return
+    local found
+    found=$(nats-server --version 2>/dev/null) && [[ $found =~ v2\.(1[1-9]|[2-9][0-9])\. ]] && return
+    if ! command -v go >/dev/null; then
+        echo "no nats-server 2.11 or later, and no Go to build one: install nats-server $nats_version by hand" >&2
+        return 1
+    fi
+    GOBIN=$nats_bin go install "github.com/nats-io/nats-server/v2@$nats_version"
+}
+
+# PostgreSQL for the tests, which bring a cluster each: Debian's would start one for the whole machine.
+prepare_postgresql() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ||
+        step "install postgresql" install_postgresql
+}
+
+install_postgresql() {
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    install_packages postgresql-common &&
+        "${as_root[@]}" sed -ri 's/^#?(create_main_cluster).*/\1 = false/' /etc/postgresql-common/createcluster.conf &&
+        install_packages postgresql
+}
+
+# Prometheus for the tests, which start one each: Debian's would start one for the whole machine.
+prepare_prometheus() {
+    command -v promtool >/dev/null || step "install prometheus" install_prometheus
+}
+
+install_prometheus() {
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    "${as_root[@]}" mkdir -p /etc/systemd/system &&
+        "${as_root[@]}" ln -sf /dev/null /etc/systemd/system/prometheus.service &&
+        RUNLEVEL=1 install_packages prometheus
+}
+
 # The web client's dependencies, when the lock says others than are there.
 install_web() (
     cd edge/web

@@ -16,6 +16,7 @@
 //! * An input that was accepted is handled, an effect that was decided is performed, whatever happens to any actor.
 //! * The failure of one call, leg or track changes nothing for another, however often it fails.
 
+mod auditor;
 pub mod calls;
 pub mod clock;
 pub mod config;
@@ -33,6 +34,7 @@ pub mod supervise;
 pub mod tree;
 mod vitals;
 
+pub use auditor::Auditor;
 pub use calls::{Calls, Outside};
 pub use clock::Clock;
 pub use config::Config;

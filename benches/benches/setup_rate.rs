@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tandem_actors::{Calls, Clock, Node, Outside};
+use tandem_actors::{Auditor, Calls, Clock, Node, Outside};
 use tandem_core::account::{Account, Accounts};
 use tandem_core::call::{Call, CallEffect, CallInput, NewCall};
 use tandem_core::cause::Cause;
@@ -28,6 +28,7 @@ use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{AccountPort, CallPort, MediaPort, PlanPort};
 use tandem_core::quality::MediaReport;
 use tandem_core::routing::Query;
+use tandem_core::tenancy::OneTenant;
 use tandem_core::trace::Untraced;
 use tandem_core::track::{Track, TrackEffect, TrackInput};
 use tandem_sip::config::TrunkConfig;
@@ -191,11 +192,14 @@ fn border(
 ) -> Result<Sip, Box<dyn std::error::Error>> {
     let carrier = TrunkConfig {
         name: String::from("world"),
+        tenant: Tenant::default_tenant(),
         sources: vec![CALLER.ip().to_string().parse()?, CALLEE.ip().to_string().parse()?],
         address: CALLEE,
         prefixes: vec![String::from("+")],
     };
     let config = SipConfig { shards: 1, trunk: vec![carrier], ..SipConfig::default() };
+    let node = NodeId::from_uuid(Uuid::from_u128(1));
+    let auditor = Auditor::new(ledger.clone(), node, clock.clone());
     let registrar = Registrar::new(config.registration.clone(), ledger, metrics.clone());
     let clock = clock.clone();
     let deps = Deps {
@@ -205,8 +209,9 @@ fn border(
         metrics: metrics.clone(),
         trace: Arc::new(Untraced),
         clock: Arc::new(move || clock.now()),
-        tenant: Tenant::default_tenant(),
-        node: NodeId::from_uuid(Uuid::from_u128(1)),
+        tenants: Arc::new(OneTenant),
+        auditor: Arc::new(auditor),
+        node,
     };
     Ok(Sip::wired(config, deps, US, Arc::new(move |to, bytes| phones.hear(to, bytes)))?)
 }
@@ -317,8 +322,8 @@ fn header<'a>(text: &'a str, name: &str) -> &'a str {
 struct Nobody(Accounts);
 
 impl AccountPort for Nobody {
-    fn find(&self, user_name: &str) -> Option<Arc<Account>> {
-        self.0.find(user_name).cloned()
+    fn find(&self, tenant: &Tenant, user_name: &str) -> Option<Arc<Account>> {
+        self.0.find(tenant, user_name).cloned()
     }
 }
 
@@ -355,7 +360,7 @@ impl PlanPort for OneWay {
                 name: None,
                 identity: Identity::Trunk { trunk: TrunkName("world".into()) },
             },
-            address: Address::Trunk { address: CALLEE, number: number() },
+            address: Address::Trunk { address: CALLEE, number: number(), prefix: None },
         }])
     }
 }

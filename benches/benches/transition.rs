@@ -54,7 +54,11 @@ fn target() -> Target {
     Target {
         leg: leg(2),
         party: Party { number: number(), name: None, identity },
-        address: Address::Trunk { address: std::net::SocketAddr::from(([127, 0, 0, 1], 5_070)), number: number() },
+        address: Address::Trunk {
+            address: std::net::SocketAddr::from(([127, 0, 0, 1], 5_070)),
+            number: number(),
+            prefix: None,
+        },
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Tenant, UserId};
 use crate::party::Number;
@@ -22,6 +25,41 @@ pub struct Account {
     pub display_name: Option<String>,
     /// `H(user:realm:password)` in lower-case hex, one per algorithm (RFC 7616).
     pub ha1: Ha1,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Call, and see his own calls.
+    #[default]
+    User,
+    /// See and change what belongs to his tenant.
+    Admin,
+}
+
+impl Role {
+    /// As rows and tokens have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A text that is no role.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a role: user or admin")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        [Self::User, Self::Admin].into_iter().find(|it| it.name() == text).ok_or(UnknownRole)
+    }
 }
 
 /// The digests of one password, in lower-case hex.
@@ -48,21 +86,22 @@ impl fmt::Debug for Ha1 {
     }
 }
 
-/// All accounts of a node, by digest user name. Read per request, replaced as a whole.
+/// All accounts of a node, by tenant and digest user name. Read per request, replaced as a whole.
 #[derive(Clone, Debug, Default)]
-pub struct Accounts(HashMap<String, Arc<Account>>);
+pub struct Accounts(HashMap<(Tenant, String), Arc<Account>>);
 
 impl Accounts {
     /// From what the database has.
     #[must_use]
     pub fn new(accounts: impl IntoIterator<Item = Account>) -> Self {
-        Self(accounts.into_iter().map(|it| (it.extension.reveal().clone(), Arc::new(it))).collect())
+        let key = |it: &Account| (it.tenant.clone(), it.extension.reveal().clone());
+        Self(accounts.into_iter().map(|it| (key(&it), Arc::new(it))).collect())
     }
 
-    /// The account that signs with this user name.
+    /// The account of this tenant that signs with this user name.
     #[must_use]
-    pub fn find(&self, user_name: &str) -> Option<&Arc<Account>> {
-        self.0.get(user_name)
+    pub fn find(&self, tenant: &Tenant, user_name: &str) -> Option<&Arc<Account>> {
+        self.0.get(&(tenant.clone(), user_name.to_owned()))
     }
 
     /// All of them, in no order.

@@ -252,6 +252,17 @@ impl Damper {
         self.hushed += 1;
         None
     }
+
+    /// How many were left out since.
+    #[must_use]
+    pub const fn hushed(&self) -> u64 {
+        self.hushed
+    }
+
+    /// Counts what another one left out.
+    pub const fn inherit(&mut self, hushed: u64) {
+        self.hushed = self.hushed.saturating_add(hushed);
+    }
 }
 
 impl Default for Damper {

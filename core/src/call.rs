@@ -22,7 +22,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::cause::{Cause, SipStatus};
-use crate::cdr::CdrFold;
+use crate::cdr::{CdrFold, Route};
 use crate::event::{Context, Fact, FactBody, Live, Side};
 use crate::id::{CallId, LegId};
 use crate::leg::{Birth, Leg, LegInput, LegNews, Negotiation, Outgoing, Role};
@@ -30,7 +30,7 @@ use crate::machine::{Effects, Machine, Notice, Rejected, Stamp};
 use crate::media::{LocalMedia, MediaDescription};
 use crate::party::{Number, Party, Target};
 use crate::routing::Query;
-use crate::time::{Now, Timestamp};
+use crate::time::{Now, Timestamp, WallTime};
 
 /// What an edge says of a caller that it lets in.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,8 @@ struct CallLeg {
     id: LegId,
     /// Its effects up to here have been heard: a repeat after a crash is no second answer.
     heard: Option<u64>,
+    /// When its device first rang.
+    rang_at: Option<WallTime>,
     is_over: bool,
 }
 
@@ -148,7 +150,7 @@ impl From<Notice<CallEffect, CallKind>> for CallInput {
 
 impl CallLeg {
     const fn new(id: LegId) -> Self {
-        Self { id, heard: None, is_over: false }
+        Self { id, heard: None, rang_at: None, is_over: false }
     }
 }
 
@@ -223,7 +225,8 @@ impl Call {
         for (offer, target) in ways {
             let id = target.leg;
             let callee = target.party.clone();
-            out.push(self.commit(now, None, None, FactBody::Dialled { leg_id: id, callee }));
+            let route = Some(Route::from(&target.address));
+            out.push(self.commit(now, None, None, FactBody::Dialled { leg_id: id, callee, route }));
             let outgoing = Outgoing {
                 target,
                 caller: birth.caller.clone(),
@@ -264,6 +267,9 @@ impl Call {
             return Err(self.rejects("repeated news"));
         }
         let callee = (stamp.from != self.birth.leg).then_some(stamp.from);
+        if matches!(news, LegNews::Ringing) && callee.is_some() {
+            self.rang(now, stamp.from);
+        }
         Ok(match (self.state, news) {
             (_, LegNews::Ended { cause, status }) => self.leg_over(now, Some(stamp), stamp.from, cause, status),
             (_, LegNews::Digit(digit)) => smallvec![self.digit(stamp.from, digit)],
@@ -281,6 +287,13 @@ impl Call {
             // The others ring too, send media too, or lost the race and have been told so.
             (_, LegNews::Ringing | LegNews::EarlyMedia(_) | LegNews::Answered(_)) => Effects::new(),
         })
+    }
+
+    fn rang(&mut self, now: Now, id: LegId) {
+        let at = self.at(now);
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
+            leg.rang_at = leg.rang_at.or(Some(at));
+        }
     }
 
     fn ringing(&mut self, now: Now, stamp: Stamp<LegId>) -> Effects<CallEffect> {

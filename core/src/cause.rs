@@ -1,9 +1,10 @@
 //! Why a leg or a call ended, and what each protocol calls it. Every mapping is here, exhaustive, without a wildcard.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a leg or a call ended.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A party hung up a talking call.
@@ -145,6 +146,37 @@ impl Cause {
             Self::Congestion | Self::Overload | Self::RateLimited | Self::Throttled | Self::Shutdown => 503,
             Self::MediaLost | Self::SignallingLost | Self::NodeLost | Self::SystemFailure => 500,
         })
+    }
+
+    /// Whether something did not work that should have: of us, of the network, or between the two. Not what people decide
+    /// (hang up, decline, do not answer), what a plan says (no such number, not allowed, nobody there), and not what was
+    /// refused at the door so that the rest works.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Loop
+            | Self::Incompatible
+            | Self::Congestion
+            | Self::MediaLost
+            | Self::SignallingLost
+            | Self::NodeLost
+            | Self::SystemFailure => true,
+            Self::Normal
+            | Self::Cancelled
+            | Self::AnsweredElsewhere
+            | Self::NoAnswer
+            | Self::Busy
+            | Self::Declined
+            | Self::UnknownNumber
+            | Self::InvalidNumber
+            | Self::Unreachable
+            | Self::Forbidden
+            | Self::Overload
+            | Self::RateLimited
+            | Self::Throttled
+            | Self::Shutdown => false,
+        }
     }
 
     /// The cause value of ITU-T Q.850, for Reason headers (RFC 3326) and CDRs. 1..=127.

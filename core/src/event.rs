@@ -1,15 +1,22 @@
 //! What happened, for the ledger and for integrators: facts, their envelope and the class of every event.
 
+mod read;
+
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
-use crate::cdr::Cdr;
+use crate::cdr::{self, Cdr, Route};
 use crate::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
 use crate::machine::Stamp;
 use crate::party::{Number, Party};
+use crate::quality::MediaQuality;
+use crate::revocation::Revocation;
 use crate::time::WallTime;
+
+pub use read::InvalidEvent;
 
 /// How an event reaches those who want it. Every event names its class in [`FactBody::class`] or [`Live::class`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,7 +63,7 @@ pub struct Fact {
 }
 
 /// What happened to a call. A variant is never edited once released, only versioned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum FactBody {
     /// A caller was let in. First fact of every call.
@@ -74,6 +81,9 @@ pub enum FactBody {
         leg_id: LegId,
         /// Who will be reached.
         callee: Party,
+        /// What the dial plan chose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Route>,
     },
     /// A device of the callee rings. Once per call: the first.
     Ringing {
@@ -94,6 +104,12 @@ pub enum FactBody {
         /// The SIP status that ended it, when one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sip_status: Option<u16>,
+        /// When its device first rang.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rang_at: Option<WallTime>,
+        /// How its media fared. The journal's door fills it in: the machine does not know it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media: Option<MediaQuality>,
     },
     /// The call is over.
     Ended {
@@ -103,11 +119,11 @@ pub enum FactBody {
         by: Side,
     },
     /// The billing record. Last fact of every call.
-    CdrClosed(Box<Cdr>),
+    CdrClosed(#[serde(deserialize_with = "cdr::read")] Box<Cdr>),
 }
 
 /// Who did it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The calling party.
@@ -203,6 +219,7 @@ impl Fact {
             datacontenttype: "application/json",
             tenantid: self.context.tenant.as_str(),
             correlationid: self.context.correlation_id,
+            traceparent: traceparent(self.context.correlation_id, self.call),
             causationid: self.caused_by.map(|stamp| format!("{}.{}", stamp.from, stamp.number)),
             callid: self.call,
             seq: self.number,
@@ -224,11 +241,19 @@ pub struct CloudEvent<'a> {
     datacontenttype: &'static str,
     tenantid: &'a str,
     correlationid: CorrelationId,
+    traceparent: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<String>,
     callid: CallId,
     seq: u32,
     data: &'a FactBody,
+}
+
+/// The place of a call in its trace (W3C Trace Context), computed from ids: the correlation id is the trace's id, and the
+/// lower half of the call's id is its span's.
+fn traceparent(correlation: CorrelationId, call: CallId) -> String {
+    let span = (call.uuid().as_u128() as u64).max(1);
+    format!("00-{correlation}-{span:016x}-01")
 }
 
 /// Something worth knowing now, and nothing later.
@@ -245,6 +270,13 @@ pub enum Live {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
+    /// A token, a user or a session was taken back: every node is to know at once.
+    Revoked {
+        /// Who tells it.
+        node: NodeId,
+        /// What.
+        revocation: Revocation,
+    },
 }
 
 impl Live {
@@ -252,7 +284,7 @@ impl Live {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Digit { .. } => Class::Live,
+            Self::Digit { .. } | Self::Revoked { .. } => Class::Live,
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! They are minted where randomness is (edges, the composition root); core only carries them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
@@ -72,6 +74,16 @@ macro_rules! id {
                 text.parse().map_err(de::Error::custom)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": concat!("^", $prefix, "_[0-9a-f]{32}$") })
+            }
+        }
     };
 }
 
@@ -87,6 +99,12 @@ id!(/// One set of credentials of a user; several phones may register with it.
     DeviceId, "dev");
 id!(/// One process of the cluster.
     NodeId, "node");
+id!(/// One entry of the audit.
+    AuditId, "audit");
+id!(/// Where somebody outside wants to be told of events.
+    WebhookId, "wh");
+id!(/// One event on its way to one webhook.
+    DeliveryId, "whd");
 
 impl TrackId {
     /// The audio track of a leg. A leg has one, so the leg's id tells it and nobody has to look it up.
@@ -106,6 +124,12 @@ impl Tenant {
     #[must_use]
     pub fn default_tenant() -> Self {
         Self(Arc::from("default"))
+    }
+
+    /// Whose what belongs to the node itself is: the audit of its operator. Nobody signs in there.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self(Arc::from("operator"))
     }
 
     /// The slug.
@@ -153,6 +177,14 @@ impl CorrelationId {
     }
 }
 
+impl CorrelationId {
+    /// The UUID inside: a trace id, as exporters want it.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
 impl fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.simple())
@@ -187,6 +219,26 @@ impl<'de> Deserialize<'de> for CorrelationId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Tenant {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Tenant")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{1,32}$" })
+    }
+}
+
+impl JsonSchema for CorrelationId {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("CorrelationId")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
     }
 }
 

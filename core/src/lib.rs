@@ -11,9 +11,11 @@
 
 pub mod account;
 pub mod admission;
+pub mod audit;
 pub mod call;
 pub mod cause;
 pub mod cdr;
+pub mod contract;
 pub mod event;
 pub mod id;
 pub mod leg;
@@ -21,16 +23,21 @@ pub mod location;
 pub mod machine;
 pub mod media;
 pub mod metric;
+pub mod network;
 pub mod numbering;
 pub mod party;
 pub mod pii;
 pub mod ports;
 pub mod quality;
 pub mod restart;
+pub mod revocation;
 pub mod routing;
+pub mod tenancy;
 pub mod time;
 pub mod trace;
+pub mod trace_context;
 pub mod track;
+pub mod webhook;
 
 #[cfg(test)]
 mod model;

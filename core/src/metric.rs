@@ -1,11 +1,22 @@
 //! What is counted. Plain atomics, so that counting costs nothing on any path; whoever exports them reads them.
 
+mod family;
+mod histogram;
+mod requests;
+
 use std::sync::Weak;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::cause::Cause;
+use crate::cdr::Cdr;
+use crate::quality::MediaReport;
+
+pub use family::{Family, Kind, Reading, Sample};
+use histogram::Cells;
+use requests::Requests;
 
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal, $help:literal;)* }) => {
@@ -85,6 +96,24 @@ names! {
         TracesDropped = "tandem_call_traces_dropped_total", "Stories of calls that there was no room for, or that could not be written.";
         TraceNotesDropped = "tandem_call_trace_notes_dropped_total", "Messages left out of stories because there was no room for them.";
         MediaWorkersRebuilt = "tandem_media_workers_rebuilt_total", "Media workers started again from the black box.";
+        PublishFailures = "tandem_bus_publish_failures_total", "Times that facts could not be given to the bus, and stayed in the outbox.";
+        EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
+        StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
+        FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
+        IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
+        IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
+        ExternalTokensRefused = "tandem_external_tokens_refused_total", "Tokens refused that said to be the external issuer's.";
+        ApiLimitedAddress = "tandem_api_limited_address_total", "Requests refused because too many came from their address.";
+        ApiLimitedUser = "tandem_api_limited_user_total", "Requests refused because their user sent too many.";
+        ApiLimitedTenant = "tandem_api_limited_tenant_total", "Requests refused because their tenant's users sent too many.";
+        WebhookRequests = "tandem_webhook_requests_total", "Requests sent to webhooks.";
+        WebhookRequestsFailed = "tandem_webhook_requests_failed_total", "Those of them that were not taken.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_given_up_total", "Events that a webhook did not take for too long.";
+        CallsFailed = "tandem_calls_failed_total", "Calls that ended because something did not work: of us, of the network, or between the two.";
+        SignIns = "tandem_sign_ins_total", "Sign-ins with the right credentials.";
+        TracesExported = "tandem_call_traces_exported_total", "Calls whose spans were given to the exporter.";
+        TracesLeftOut = "tandem_call_traces_left_out_total", "Calls whose spans were not, by the share that is kept.";
     }
 }
 
@@ -102,6 +131,14 @@ names! {
         PeersActive = "tandem_peers_active", "WebRTC peers in memory.";
         ClientsConnected = "tandem_clients_connected", "Event streams open.";
         JournalBacklog = "tandem_journal_backlog", "Facts in the journal that the database does not have yet.";
+        OutboxDepth = "tandem_outbox_events", "Events in the outbox that the bus does not have yet.";
+        OutboxOldestSeconds = "tandem_outbox_oldest_seconds", "Age of the oldest of them.";
+        OutboxRefused = "tandem_outbox_refused_events", "Events that the bus refused too often and that were set aside.";
+        BusConnected = "tandem_bus_connected", "Whether NATS is connected (1); 0 without one.";
+        IssuerKeys = "tandem_issuer_keys", "Keys of the external issuer that verify tokens now.";
+        Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
+        WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";
+        WebhookDeliveriesDead = "tandem_webhook_deliveries_dead", "Events that webhooks did not take, kept to be sent again.";
     }
 }
 
@@ -126,6 +163,32 @@ names! {
         JournalBytes = "journal_bytes", "Bytes of facts that the disk did not take; more are lost, and the door is closed before.";
         BusEvents = "bus_events", "Events that the slowest subscriber of the bus has not read; it loses the oldest.";
         ProviderLegs = "provider_legs", "Legs at the mock provider; more are refused.";
+        OtlpSpans = "otlp_spans", "Spans that wait for the collector; more are dropped.";
+        OtlpLogs = "otlp_logs", "Log lines that wait for the collector; more are dropped.";
+        DatabaseConnections = "database_connections", "Connections to the database that are in use; who wants more waits.";
+    }
+}
+
+names! {
+    /// What is measured, and how it is spread.
+    Histogram {
+        CallSetup = "tandem_call_setup_seconds", "Our share of setting up a call: from the request that begins it to our first request to a callee.";
+        PostDialDelay = "tandem_call_post_dial_delay_seconds", "From letting a call in to the first ringing.";
+        TimeToAnswer = "tandem_call_time_to_answer_seconds", "From letting a call in to its answer.";
+        CallDuration = "tandem_call_duration_seconds", "From answer to end, of calls that were answered.";
+        MediaMos = "tandem_media_mos", "Estimated mean opinion score of a leg's media, as we received it.";
+        MediaLoss = "tandem_media_lost_permille", "Of the packets of a leg's far end, what did not come, in permille.";
+        MediaJitter = "tandem_media_jitter_seconds", "Interarrival jitter of a leg's media at its end.";
+        LedgerCommit = "tandem_ledger_commit_seconds", "How long a batch of facts takes to be committed to the database.";
+    }
+}
+
+names! {
+    /// What is exported to a collector: the label of `tandem_otlp_exported_total` and `tandem_otlp_dropped_total`.
+    Signal {
+        Traces = "traces", "Spans.";
+        Metrics = "metrics", "Readings of all counts.";
+        Logs = "logs", "Log lines.";
     }
 }
 
@@ -165,13 +228,25 @@ pub struct Metrics {
     counters: Vec<AtomicU64>,
     gauges: Vec<AtomicI64>,
     ended: [AtomicU64; Cause::ALL.len()],
+    histograms: Vec<Cells>,
+    requests: Requests,
+    /// Exported and dropped, of each signal.
+    otlp: [(AtomicU64, AtomicU64); Signal::ALL.len()],
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let counters = Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect();
         let gauges = Gauge::ALL.iter().map(|_| AtomicI64::new(0)).collect();
-        Self { owners: Mutex::default(), counters, gauges, ended: Cause::ALL.map(|_| AtomicU64::new(0)) }
+        Self {
+            owners: Mutex::default(),
+            counters,
+            gauges,
+            ended: Cause::ALL.map(|_| AtomicU64::new(0)),
+            histograms: Histogram::ALL.iter().map(|it| Cells::new(it.bounds())).collect(),
+            requests: Requests::default(),
+            otlp: Default::default(),
+        }
     }
 }
 
@@ -206,6 +281,67 @@ impl Metrics {
     pub fn ended(&self, cause: Cause) {
         if let Some(cell) = self.ended.get(cause as usize) {
             cell.fetch_add(1, Relaxed);
+        }
+        if cause.is_failure() {
+            self.count(Counter::CallsFailed);
+        }
+    }
+
+    /// Something took so long.
+    pub fn took(&self, what: Histogram, time: Duration) {
+        self.observe(what, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// A call is over, and this is its record.
+    pub fn call_over(&self, record: &Cdr) {
+        let after_start = |at: Option<_>| at.map(|at| at - record.started_at);
+        let talked = record.answered_at.map(|_| Duration::from_millis(record.talk_ms));
+        for (what, time) in [
+            (Histogram::PostDialDelay, after_start(record.ringing_at)),
+            (Histogram::TimeToAnswer, after_start(record.answered_at)),
+            (Histogram::CallDuration, talked),
+        ] {
+            time.into_iter().for_each(|time| self.took(what, time));
+        }
+    }
+
+    /// A leg's media is over, and it fared like this.
+    pub fn media_over(&self, report: &MediaReport) {
+        if let Some(mos) = report.mos {
+            self.observe(Histogram::MediaMos, (mos.clamp(1.0, 4.5) * 1_000.0) as u64);
+            self.observe(Histogram::MediaLoss, u64::from(report.lost_permille()));
+            self.took(Histogram::MediaJitter, report.jitter);
+        }
+    }
+
+    /// A request of HTTP was answered: its route as a template, never a path that somebody sent.
+    pub fn request(&self, method: &'static str, route: &str, status: u16, time: Duration) {
+        self.requests.answered(method, route, status, time);
+    }
+
+    /// So many items were exported.
+    pub fn otlp_exported(&self, signal: Signal, count: u64) {
+        if let Some((exported, _)) = self.otlp.get(signal as usize) {
+            exported.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// So many items were not exported and never will be.
+    pub fn otlp_dropped(&self, signal: Signal, count: u64) {
+        if let Some((_, dropped)) = self.otlp.get(signal as usize) {
+            dropped.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// How many items of a signal were exported, and how many dropped.
+    #[must_use]
+    pub fn otlp(&self, signal: Signal) -> (u64, u64) {
+        self.otlp.get(signal as usize).map_or((0, 0), |(one, two)| (one.load(Relaxed), two.load(Relaxed)))
+    }
+
+    fn observe(&self, what: Histogram, value: u64) {
+        if let Some(cells) = self.histograms.get(what as usize) {
+            cells.observe(value);
         }
     }
 
@@ -252,6 +388,7 @@ mod tests {
     fn every_name_is_its_own_and_every_cause_has_its_place() {
         let mut names: Vec<_> = Counter::ALL.iter().map(|it| it.name()).collect();
         names.extend(Gauge::ALL.iter().map(|it| it.name()));
+        names.extend(Histogram::ALL.iter().map(|it| it.name()));
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, LegId, UserId};
@@ -14,7 +15,7 @@ use crate::pii::Pii;
 pub type Number = Pii<String>;
 
 /// Name of a trunk in the configuration.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TrunkName(pub Arc<str>);
 
@@ -25,7 +26,7 @@ impl fmt::Display for TrunkName {
 }
 
 /// One side of a call, as the CDR names it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Party {
     /// What it calls itself or is called by.
     pub number: Number,
@@ -38,7 +39,7 @@ pub struct Party {
 }
 
 /// Who a party is to us.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Identity {
     /// One of our users on one of his devices.
@@ -87,5 +88,7 @@ pub enum Address {
         address: SocketAddr,
         /// The number to dial there.
         number: Number,
+        /// What the number begins with that the trunk was chosen for.
+        prefix: Option<Arc<str>>,
     },
 }

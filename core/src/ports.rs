@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::account::Account;
+use crate::audit::AuditEvent;
 use crate::call::NewCall;
 use crate::cause::Cause;
 use crate::event::{Context, Fact, Live};
@@ -15,6 +16,7 @@ use crate::media::{Carrier, LocalMedia, MediaCommand, MediaDescription};
 use crate::party::{Party, Target};
 use crate::quality::MediaReport;
 use crate::routing::Query;
+use crate::tenancy::Tenants;
 
 /// What a leg wants said to its far end.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +99,10 @@ pub trait LedgerPort: Send + Sync + 'static {
 
     /// Notes a binding; survives a restart, and unlike a fact may be lost in a crash.
     fn bind(&self, change: &BindingChange);
+
+    /// Appends an event of the audit, as [`commit`](Self::commit) does a fact. Whoever calls it has damped it: the actors'
+    /// `Auditor` does.
+    fn audit(&self, event: &AuditEvent);
 }
 
 /// The bus, for what is worth something only now. Drops and counts when it is full.
@@ -139,8 +145,14 @@ pub trait CallPort: Send + Sync + 'static {
 
 /// Credentials, from memory.
 pub trait AccountPort: Send + Sync + 'static {
-    /// The account that signs with this user name.
-    fn find(&self, user_name: &str) -> Option<Arc<Account>>;
+    /// The account of this tenant that signs with this user name.
+    fn find(&self, tenant: &Tenant, user_name: &str) -> Option<Arc<Account>>;
+}
+
+/// Tenants, from memory.
+pub trait TenantPort: Send + Sync + 'static {
+    /// All of them, as they are now.
+    fn tenants(&self) -> Arc<Tenants>;
 }
 
 /// Where devices can be reached, from memory.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the media of one leg fared, as we received it from its far end, up to now.
@@ -25,6 +26,52 @@ pub struct MediaReport {
     pub mos: Option<f32>,
     /// How often the worker that carries it was replaced under it.
     pub rebuilds: u32,
+}
+
+impl MediaReport {
+    /// Of what its far end sent, what did not come, in permille (0..=1000).
+    #[must_use]
+    pub fn lost_permille(&self) -> u16 {
+        let sent = self.received.saturating_add(self.lost).max(1);
+        u16::try_from(self.lost.saturating_mul(1_000) / sent).unwrap_or(1_000)
+    }
+}
+
+/// How the media of a leg fared until it ended, as records and events have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MediaQuality {
+    /// Encoding name of what the far end sent last: `PCMA`, `opus`. `null` when nothing came.
+    pub codec: Option<String>,
+    /// RTP packets received from the far end.
+    pub received: u64,
+    /// RTP packets sent to it.
+    pub sent: u64,
+    /// Packets that it sent and that did not come.
+    pub lost: u64,
+    /// Interarrival jitter (RFC 3550, 6.4.1), in milliseconds.
+    pub jitter_ms: f64,
+    /// In milliseconds; `null` when the far end sends no receiver reports.
+    pub round_trip_ms: Option<f64>,
+    /// Of what we sent, what it says it lost, in permille; `null` when it sends no reports.
+    pub remote_lost_permille: Option<u16>,
+    /// Estimated mean opinion score, 1.0..=4.5, to two places; `null` without media.
+    pub mos: Option<f64>,
+}
+
+impl From<MediaReport> for MediaQuality {
+    fn from(report: MediaReport) -> Self {
+        let ms = |time: Duration| time.as_micros() as f64 / 1_000.0;
+        Self {
+            codec: report.codec,
+            received: report.received,
+            sent: report.sent,
+            lost: report.lost,
+            jitter_ms: ms(report.jitter),
+            round_trip_ms: report.round_trip.map(ms),
+            remote_lost_permille: report.remote_lost_permille,
+            mos: report.mos.map(|mos| (f64::from(mos) * 100.0).round() / 100.0),
+        }
+    }
 }
 
 /// The basic quality of a connection without delay, loss and coding: `R` of ITU-T G.107 with all its other inputs at

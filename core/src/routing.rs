@@ -37,10 +37,21 @@ pub struct Extension {
 pub struct Trunk {
     /// Its name.
     pub name: TrunkName,
+    /// Whose: nobody else calls through it.
+    pub tenant: Tenant,
     /// Where its calls go.
     pub address: SocketAddr,
     /// Numbers that go there begin with one of these; an empty prefix takes everything.
     pub prefixes: Vec<String>,
+}
+
+impl Trunk {
+    /// The longest of its prefixes that the number begins with.
+    #[must_use]
+    pub fn prefix_of(&self, number: &str) -> Option<&str> {
+        let matching = self.prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str()));
+        matching.max_by_key(|prefix| prefix.len()).map(String::as_str)
+    }
 }
 
 /// Where a call goes.
@@ -79,16 +90,19 @@ impl Plan {
             return Ok(Route::Extension(extension));
         }
         let number = self.numbering.read(dialled).map_err(|_| Cause::InvalidNumber)?;
-        let trunk = self.trunk_for(&number).ok_or(Cause::UnknownNumber)?;
+        let trunk = self.trunk_for(&query.tenant, &number).ok_or(Cause::UnknownNumber)?;
         Ok(Route::Trunk(trunk, number.into()))
     }
 
-    fn trunk_for(&self, number: &str) -> Option<&Trunk> {
-        let longest = |trunk: &Trunk| {
-            trunk.prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str())).map(String::len).max()
-        };
+    fn trunk_for(&self, tenant: &Tenant, number: &str) -> Option<&Trunk> {
+        let longest = |trunk: &Trunk| trunk.prefix_of(number).map(str::len);
         // Reversed, so that of equals the first in the configuration wins: max_by_key takes the last.
-        let matching = self.trunks.iter().rev().filter_map(|trunk| Some((longest(trunk)?, trunk)));
+        let matching = self
+            .trunks
+            .iter()
+            .rev()
+            .filter(|trunk| trunk.tenant == *tenant)
+            .filter_map(|trunk| Some((longest(trunk)?, trunk)));
         matching.max_by_key(|(length, _)| *length).map(|(_, trunk)| trunk)
     }
 }
@@ -102,6 +116,7 @@ mod tests {
     fn plan() -> Plan {
         let trunk = |name: &str, prefixes: &[&str]| Trunk {
             name: TrunkName(name.into()),
+            tenant: if name == "theirs" { "other".parse().unwrap() } else { Tenant::default_tenant() },
             address: "127.0.0.1:5070".parse().unwrap(),
             prefixes: prefixes.iter().map(|it| (*it).to_owned()).collect(),
         };
@@ -113,14 +128,23 @@ mod tests {
         };
         Plan::new(
             vec![extension("default", "1001"), extension("other", "2001")],
-            vec![trunk("world", &["+"]), trunk("berlin", &["+4930", "+4933"]), trunk("spare", &["+"])],
+            vec![
+                trunk("world", &["+"]),
+                trunk("berlin", &["+4930", "+4933"]),
+                trunk("spare", &["+"]),
+                trunk("theirs", &["+49", "+4930123"]),
+            ],
             NumberingPlan::new(Some("DE")).unwrap(),
         )
     }
 
     fn route(dialled: &str) -> Result<String, Cause> {
+        route_in("default", dialled)
+    }
+
+    fn route_in(tenant: &str, dialled: &str) -> Result<String, Cause> {
         let caller = Identity::Trunk { trunk: TrunkName("in".into()) };
-        let query = Query { tenant: Tenant::default_tenant(), caller, dialled: dialled.to_owned().into() };
+        let query = Query { tenant: tenant.parse().unwrap(), caller, dialled: dialled.to_owned().into() };
         plan().route(&query).map(|route| match route {
             Route::Extension(it) => it.number.reveal().clone(),
             Route::Trunk(trunk, number) => format!("{} {}", trunk.name, number.reveal()),
@@ -142,6 +166,16 @@ mod tests {
     #[test]
     fn an_extension_of_another_tenant_is_unknown() {
         assert_eq!(route("2001"), Err(Cause::UnknownNumber));
+        assert_eq!(route_in("other", "1001"), Err(Cause::UnknownNumber));
+        assert_eq!(route_in("other", "2001").as_deref(), Ok("2001"));
+    }
+
+    #[test]
+    fn nobody_calls_through_another_tenant_s_trunk_however_well_it_fits() {
+        assert_eq!(route("+4930123456").as_deref(), Ok("berlin +4930123456"));
+        assert_eq!(route_in("other", "+4930123456").as_deref(), Ok("theirs +4930123456"));
+        assert_eq!(route_in("other", "+40213123456"), Err(Cause::UnknownNumber));
+        assert_eq!(route_in("third", "+4930123456"), Err(Cause::UnknownNumber));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Two clocks: a monotonic one for deadlines and durations, and the wall for what is written down.
 
+use std::borrow::Cow;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Microseconds of the node's monotonic clock. Comes in with every input; means nothing to another process.
@@ -81,6 +83,16 @@ impl<'de> Deserialize<'de> for WallTime {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc().into()).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for WallTime {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Time")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
     }
 }
 

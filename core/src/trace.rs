@@ -9,11 +9,14 @@
 //! * A trail never grows above [`LIMIT`]; what it has no room for is counted. Its beginning and its end are kept.
 //! * Nothing here shows a number, a name or an address by `Debug`.
 
+mod exchange;
 mod ladder;
+mod spans;
 mod trail;
 mod wire;
 
 pub use ladder::render;
+pub use spans::{Attributes, Event, Kind, Span, Value};
 pub use trail::{LIMIT, Trail};
 pub use wire::Wire;
 
@@ -123,6 +126,21 @@ pub enum What {
         /// That.
         report: MediaReport,
     },
+    /// All facts of the call have got that far.
+    Settled {
+        /// How far.
+        place: Place,
+    },
+}
+
+/// Where facts go from the journal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Rows, committed.
+    Database,
+    /// Events, taken by the bus.
+    Bus,
 }
 
 /// Which way a message went.
@@ -194,6 +212,7 @@ impl fmt::Debug for What {
             Self::Rebuilt { .. } => "Rebuilt",
             Self::Broke => "Broke",
             Self::Media { .. } => "Media",
+            Self::Settled { .. } => "Settled",
         })
     }
 }
@@ -232,7 +251,7 @@ impl Story {
 }
 
 impl Entry {
-    fn fact(&self) -> Option<&Fact> {
+    pub(crate) fn fact(&self) -> Option<&Fact> {
         match &self.what {
             What::Fact { fact } => Some(fact),
             _ => None,

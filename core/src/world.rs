@@ -72,7 +72,7 @@ pub(crate) fn target(n: u128) -> Target {
     Target {
         leg: leg(n),
         party: Party { number: String::from("1002").into(), name: None, identity: trunk },
-        address: Address::Trunk { address: local(5060).rtp, number: String::from("1002").into() },
+        address: Address::Trunk { address: local(5060).rtp, number: String::from("1002").into(), prefix: None },
     }
 }
 

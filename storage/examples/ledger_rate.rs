@@ -80,11 +80,12 @@ fn call() -> Vec<Fact> {
         name: None,
         identity: Identity::Trunk { trunk: TrunkName("bench".into()) },
     };
-    let over = |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None };
+    let over =
+        |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None, rang_at: None, media: None };
     let started = FactBody::Started { leg_id: caller, caller: party("1001"), dialled: "1002".to_owned().into() };
     let bodies = [
         started,
-        FactBody::Dialled { leg_id: callee, callee: party("1002") },
+        FactBody::Dialled { leg_id: callee, callee: party("1002"), route: None },
         FactBody::Ringing { leg_id: callee },
         FactBody::Answered { leg_id: callee },
         over(callee),

@@ -4,7 +4,7 @@ use md5::Md5;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, SqlErr, TransactionTrait};
 use sha2::{Digest, Sha256};
-use tandem_core::account::{Account, Ha1};
+use tandem_core::account::{Account, Ha1, Role};
 use tandem_core::id::{DeviceId, Tenant, UserId};
 use tandem_core::party::Number;
 use tandem_core::pii::Pii;
@@ -31,6 +31,8 @@ pub struct NewUser<'a> {
     pub password: &'a str,
     /// The digest realm that devices will be challenged with. Another realm needs new digests.
     pub realm: &'a str,
+    /// What he may do.
+    pub role: Role,
 }
 
 /// One user.
@@ -46,6 +48,8 @@ pub struct User {
     pub extension: Number,
     /// Shown to those it calls.
     pub display_name: Option<Pii<String>>,
+    /// What he may do.
+    pub role: Role,
     /// When it was added.
     pub created_at: WallTime,
 }
@@ -93,7 +97,7 @@ impl Storage {
         let at = now().date_time();
         let (user_id, device_id) = (UserId::from_uuid(Uuid::now_v7()), DeviceId::from_uuid(Uuid::now_v7()));
         let digests = new.digests();
-        let tenant = tenant::Model { id: new.tenant.to_string(), created_at: at };
+        let tenant = tenant::Model { id: new.tenant.to_string(), created_at: at, enabled: true };
         let user = user::Model {
             id: user_id.to_string(),
             tenant: new.tenant.to_string(),
@@ -103,6 +107,7 @@ impl Storage {
             password_hash: Some(hash),
             created_at: at,
             updated_at: at,
+            role: new.role.name().to_owned(),
         };
         let device = device::Model {
             id: device_id.to_string(),
@@ -202,6 +207,7 @@ pub(crate) fn listed(row: user::Model) -> Option<User> {
         name: row.name.into(),
         extension: row.extension.into(),
         display_name: row.display_name.map(Into::into),
+        role: row.role.parse().ok()?,
         created_at: row.created_at.into(),
     })
 }

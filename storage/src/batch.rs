@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue, DatabaseConnection, DbErr, TransactionTrait, TryInsertResult};
+use sea_orm::{DatabaseConnection, DbErr, Iterable as _, TransactionTrait};
 use tandem_core::event::{Fact, FactBody};
-use tandem_core::id::CallId;
+use tandem_core::id::{CallId, NodeId};
 
-use crate::entity::{call, cdr, leg, outbox};
+use crate::database::is_refusal;
+use crate::entity::{call, cdr, leg};
 use crate::journal::Entry;
+use crate::outbox::NewEvent;
 use crate::projection::{self, Projection};
-use crate::time::now;
-use crate::{bindings, record};
+use crate::{audit, bindings, outbox, record, webhooks};
 
 /// Calls that are not closed, as they are in the database.
 pub(crate) type Known = HashMap<CallId, Projection>;
@@ -34,17 +35,34 @@ pub(crate) enum BatchError {
     Json(#[from] serde_json::Error),
 }
 
-/// Stores all of some entries, or none. May be repeated.
-pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Entry]) -> Result<Stored, BatchError> {
-    let (mut facts, mut changes) = (Vec::new(), Vec::new());
+impl BatchError {
+    /// Whether it would be the same again, for what is in the entries.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => is_refusal(error),
+            Self::Json(_) => true,
+        }
+    }
+}
+
+/// Stores all of some entries of a node, or none. May be repeated.
+pub(crate) async fn store(
+    db: &DatabaseConnection,
+    known: &Known,
+    node: NodeId,
+    entries: &[Entry],
+) -> Result<Stored, BatchError> {
+    let (mut facts, mut changes, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Fact(fact) => facts.push(&**fact),
             Entry::Binding(change) => changes.push(&**change),
+            Entry::Audit(event) => deeds.push(&**event),
         }
     }
     let calls = project(load(db, known, &facts).await?, &facts);
-    let events = facts.iter().map(|fact| event(fact)).collect::<Result<Vec<_>, _>>()?;
+    let events = facts.iter().map(|fact| event(fact)).chain(deeds.iter().map(|deed| audit::event(deed)));
+    let events = events.collect::<Result<Vec<_>, _>>()?;
     let records = facts.iter().filter_map(|fact| match &fact.body {
         FactBody::CdrClosed(cdr) => Some(record::row(cdr).map(cdr::ActiveModel::from)),
         _ => None,
@@ -53,14 +71,22 @@ pub(crate) async fn store(db: &DatabaseConnection, known: &Known, entries: &[Ent
 
     let transaction = db.begin().await?;
     projection::upsert(&transaction, calls.values()).await?;
-    cdr::Entity::insert_many(records).on_conflict_do_nothing().exec_without_returning(&transaction).await?;
-    let new_facts = outbox::Entity::insert_many(events)
-        .on_conflict_do_nothing_on([outbox::Column::Aggregate, outbox::Column::Seq])
-        .exec_without_returning(&transaction)
-        .await?;
-    bindings::store(&transaction, &changes).await?;
+    // A record has many columns; a batch of nothing but records has more values than a statement takes.
+    for records in records.chunks(most_rows::<cdr::Entity>()) {
+        let records = cdr::Entity::insert_many(records.to_vec()).on_conflict_do_nothing();
+        records.exec_without_returning(&transaction).await?;
+    }
+    webhooks::enqueue(&transaction, &events).await?;
+    let new_facts = outbox::append(&transaction, events).await?;
+    bindings::store(&transaction, node, &changes).await?;
+    audit::store(&transaction, &deeds).await?;
     transaction.commit().await?;
-    Ok(Stored { calls, new_facts: if let TryInsertResult::Inserted(rows) = new_facts { rows } else { 0 } })
+    Ok(Stored { calls, new_facts })
+}
+
+/// How many rows of a table fit into one statement: SQLite takes 32,766 values, PostgreSQL twice as many.
+pub(crate) fn most_rows<E: EntityTrait>() -> usize {
+    32_766 / E::Column::iter().count().max(1)
 }
 
 /// The touched calls as they were before: from memory, else from the database.
@@ -106,27 +132,15 @@ fn project(mut calls: Known, facts: &[&Fact]) -> Known {
     calls
 }
 
-/// A fact on its way out. What is kept to be folded again needs no session description: the call's row has it.
-fn event(fact: &Fact) -> Result<outbox::ActiveModel, serde_json::Error> {
-    let lean;
-    let kept = match fact.sdp {
-        Some(_) => {
-            lean = Fact { sdp: None, ..fact.clone() };
-            &lean
-        }
-        None => fact,
-    };
-    Ok(outbox::ActiveModel {
-        id: ActiveValue::NotSet,
-        tenant: ActiveValue::Set(fact.context.tenant.to_string()),
-        aggregate: ActiveValue::Set(fact.call.to_string()),
-        seq: ActiveValue::Set(projection::number(fact)),
-        correlation_id: ActiveValue::Set(fact.context.correlation_id.to_string()),
-        event_type: ActiveValue::Set(fact.body.event_type().to_owned()),
-        subject: ActiveValue::Set(fact.subject()),
-        payload: ActiveValue::Set(serde_json::to_string(&fact.cloud_event())?),
-        fact: ActiveValue::Set(serde_json::to_string(kept)?),
-        created_at: ActiveValue::Set(now().date_time()),
-        published_at: ActiveValue::Set(None),
+/// What is kept and published of a fact. Its session description is not: the call's row has it.
+fn event(fact: &Fact) -> Result<NewEvent, serde_json::Error> {
+    Ok(NewEvent {
+        tenant: fact.context.tenant.to_string(),
+        aggregate: fact.call.to_string(),
+        seq: projection::number(fact),
+        correlation_id: Some(fact.context.correlation_id.to_string()),
+        event_type: fact.body.event_type().to_owned(),
+        subject: fact.subject(),
+        payload: serde_json::to_string(&fact.cloud_event())?,
     })
 }

@@ -1,10 +1,15 @@
-//! Registrations: one row per contact of an account.
+//! Registrations: one row per contact of an account, kept by the node that has it.
+//!
+//! # Invariants
+//! * A node reads and deletes its own rows only: the phone can be reached by nobody else, and a contact that expired in
+//!   one node's memory may have been refreshed at another.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DbErr, Iterable};
+use sea_orm::{Condition, DbErr, Iterable};
+use tandem_core::id::NodeId;
 use tandem_core::location::{Binding, BindingChange, Flow, Transport};
 
 use crate::database::{QueryError, Storage};
@@ -12,12 +17,13 @@ use crate::entity::registration::{ActiveModel, Column, Entity, Model};
 use crate::time::now;
 
 impl Storage {
-    /// Every contact that has not expired. Its flow names no connection: that died with the process.
+    /// Every contact of a node that has not expired. Its flow names no connection: that died with the process.
     ///
     /// # Errors
     /// [`QueryError::Database`]. A row that cannot be read is left out and logged: its device registers again.
-    pub async fn load_bindings(&self) -> Result<Vec<Binding>, QueryError> {
-        let rows = Entity::find().filter(Column::ExpiresAt.gt(now().date_time())).all(&self.reader).await?;
+    pub async fn load_bindings(&self, node: NodeId) -> Result<Vec<Binding>, QueryError> {
+        let rows = Entity::find().filter(is_of(node)).filter(Column::ExpiresAt.gt(now().date_time()));
+        let rows = rows.all(&self.reader).await?;
         let bindings = rows.into_iter().filter_map(|row| {
             let binding = of(row);
             if binding.is_none() {
@@ -30,23 +36,30 @@ impl Storage {
 }
 
 /// Stores what is left of some changes: the last one of each contact.
-pub(crate) async fn store(db: &impl ConnectionTrait, changes: &[&BindingChange]) -> Result<(), DbErr> {
-    let mut last = HashMap::new();
+pub(crate) async fn store(db: &impl ConnectionTrait, node: NodeId, changes: &[&BindingChange]) -> Result<(), DbErr> {
+    // In the order of the key: two nodes that change the same contacts must not wait for each other.
+    let mut last = BTreeMap::new();
     for change in changes {
         last.insert(key(change), *change);
     }
     let mut bound = Vec::new();
     for (key, change) in last {
         match change {
-            BindingChange::Bound(binding) => bound.push(ActiveModel::from(row(binding))),
+            BindingChange::Bound(binding) => bound.push(ActiveModel::from(row(node, binding))),
             BindingChange::Unbound { .. } => {
                 let (tenant, extension, contact) = key;
-                Entity::delete_by_id((tenant.to_owned(), extension.to_owned(), contact.to_owned())).exec(db).await?;
+                let key = (tenant.to_owned(), extension.to_owned(), contact.to_owned());
+                Entity::delete_by_id(key).filter(is_of(node)).exec(db).await?;
             }
         }
     }
     Entity::insert_many(bound).on_conflict(update()).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Rows from before there were nodes are anybody's.
+fn is_of(node: NodeId) -> Condition {
+    Condition::any().add(Column::NodeId.eq(node.to_string())).add(Column::NodeId.is_null())
 }
 
 fn key(change: &BindingChange) -> (&str, &str, &str) {
@@ -62,7 +75,7 @@ fn update() -> OnConflict {
     OnConflict::columns(key).update_columns(others).to_owned()
 }
 
-fn row(binding: &Binding) -> Model {
+fn row(node: NodeId, binding: &Binding) -> Model {
     Model {
         tenant: binding.tenant.to_string(),
         extension: binding.extension.reveal().clone(),
@@ -78,6 +91,7 @@ fn row(binding: &Binding) -> Model {
         user_agent: binding.user_agent.clone(),
         expires_at: binding.expires.date_time(),
         updated_at: now().date_time(),
+        node_id: Some(node.to_string()),
     }
 }
 

@@ -1,15 +1,36 @@
-//! The bus inside the process: what facts and live events go out on.
+//! The bus: inside the process, and behind it NATS where there is one.
+//!
+//! ```text
+//!  facts ──(relay)──▶ bus in the process, or with NATS: TANDEM_FACTS_V1
+//!  live ─────────────▶ bus in the process, and with NATS: core NATS
+//!  registrations ────▶ with NATS: TANDEM_STATE_V1
+//!  other nodes' live.identity ──▶ bus in the process
+//! ```
+
+mod config;
+mod live;
+mod nats;
+mod state;
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
 use tandem_core::event::Live;
+use tandem_core::id::NodeId;
+use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Fill, Metrics};
 use tandem_core::ports::BusPort;
+use tandem_core::revocation::Revocation;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use crate::database::Storage;
 use crate::time::now;
+
+pub use config::BusConfig;
+pub use nats::BusError;
+pub(crate) use nats::Nats;
 
 /// One event, as subscribers get it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +47,16 @@ pub struct Bus {
     events: broadcast::Sender<Arc<PublishedEvent>>,
     capacity: usize,
     metrics: Arc<Metrics>,
+    outside: Option<Outside>,
+}
+
+/// What leaves the process.
+#[derive(Debug)]
+struct Outside {
+    nats: Nats,
+    node: NodeId,
+    live: live::Live,
+    states: state::States,
 }
 
 impl Bus {
@@ -33,10 +64,29 @@ impl Bus {
     #[must_use]
     pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         let capacity = capacity.clamp(1, 1 << 20);
-        Arc::new(Self { events: broadcast::Sender::new(capacity), capacity, metrics })
+        Arc::new(Self { events: broadcast::Sender::new(capacity), capacity, metrics, outside: None })
     }
 
-    /// Every event from now on.
+    /// The bus of a node: with NATS, where the configuration names a server. One that is away is waited for in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`BusError`]: a server that is there and cannot serve, or no credentials.
+    pub async fn connect(
+        config: &BusConfig,
+        node: NodeId,
+        capacity: usize,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, BusError> {
+        let mut bus = Self::new(capacity, metrics.clone());
+        if let (Some(_), Some(bus)) = (&config.nats_url, Arc::get_mut(&mut bus)) {
+            let nats = Nats::connect(config, metrics).await?;
+            bus.outside = Some(Outside { nats, node, live: live::Live::new(), states: state::States::default() });
+        }
+        Ok(bus)
+    }
+
+    /// Every event from now on; with NATS without facts, which are in their stream.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<PublishedEvent>> {
         self.events.subscribe()
@@ -47,6 +97,32 @@ impl Bus {
         Fill { depth: self.events.len(), capacity: self.capacity }
     }
 
+    pub(crate) fn nats(&self) -> Option<&Nats> {
+        self.outside.as_ref().map(|it| &it.nats)
+    }
+
+    /// A contact changed.
+    pub(crate) fn bound(&self, change: &BindingChange) {
+        if let Some(outside) = &self.outside {
+            let (id, event) = state::registration(change, outside.node);
+            outside.states.push(id, event, &self.metrics);
+        }
+    }
+
+    /// Live events to NATS, and those of other nodes from there.
+    pub(crate) async fn live_loop(&self) {
+        if let Some(Outside { nats, live, .. }) = &self.outside {
+            tokio::join!(live.send_loop(nats, &self.metrics), live::receive_loop(nats, self));
+        }
+    }
+
+    /// State to its stream.
+    pub(crate) async fn state_loop(&self, storage: &Storage) {
+        if let Some(Outside { nats, states, .. }) = &self.outside {
+            states.publish_loop(nats, storage).await;
+        }
+    }
+
     /// `false` when nobody listens.
     pub(crate) fn send(&self, event: PublishedEvent) -> bool {
         self.events.send(Arc::new(event)).is_ok()
@@ -55,37 +131,89 @@ impl Bus {
 
 impl BusPort for Bus {
     fn publish(&self, event: &Live) {
-        if !self.send(live(event)) {
+        let event = Arc::new(live(event));
+        let is_sent = self.outside.as_ref().is_some_and(|it| it.live.push(event.clone()));
+        let is_heard = self.events.send(event).is_ok();
+        if !is_sent && !is_heard {
             self.metrics.count(Counter::LiveDropped);
         }
     }
 }
 
 fn live(event: &Live) -> PublishedEvent {
-    let Live::Digit { context, call, leg_id, digit } = event;
-    let subject = format!("tandem.v1.{}.live.call.{call}.digit", context.tenant);
-    let payload = json!({
-        "specversion": "1.0",
-        "id": Uuid::now_v7(),
-        "source": format!("/tandem/{}", context.node),
-        "type": "tandem.call.digit.v1",
-        "subject": subject,
-        "time": now(),
-        "datacontenttype": "application/json",
-        "tenantid": context.tenant,
-        "correlationid": context.correlation_id,
-        "callid": call,
-        "data": { "leg_id": leg_id, "digit": digit },
-    });
-    PublishedEvent { payload: payload.to_string(), subject }
+    match event {
+        Live::Digit { context, call, leg_id, digit } => {
+            let subject = format!("tandem.v1.{}.live.call.{call}.digit", context.tenant);
+            let payload = json!({
+                "specversion": "1.0",
+                "id": Uuid::now_v7(),
+                "source": format!("/tandem/{}", context.node),
+                "type": "tandem.call.digit.v1",
+                "subject": subject,
+                "time": now(),
+                "datacontenttype": "application/json",
+                "tenantid": context.tenant,
+                "correlationid": context.correlation_id,
+                "callid": call,
+                "data": { "leg_id": leg_id, "digit": digit },
+            });
+            PublishedEvent { payload: payload.to_string(), subject }
+        }
+        Live::Revoked { node, revocation } => {
+            let subject = format!("tandem.v1.{}.live.identity.revoked", revocation.tenant);
+            let payload = json!({
+                "specversion": "1.0",
+                "id": Uuid::now_v7(),
+                "source": format!("/tandem/{node}"),
+                "type": "tandem.identity.revoked.v1",
+                "subject": subject,
+                "time": now(),
+                "datacontenttype": "application/json",
+                "tenantid": revocation.tenant,
+                "data": revocation,
+            });
+            PublishedEvent { payload: payload.to_string(), subject }
+        }
+    }
+}
+
+impl PublishedEvent {
+    /// What was revoked, if that is what it tells.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Revocation> {
+        #[derive(Deserialize)]
+        struct Told {
+            data: Revocation,
+        }
+        let is_one = self.subject.ends_with(".live.identity.revoked");
+        is_one.then(|| serde_json::from_str::<Told>(&self.payload).ok()).flatten().map(|told| told.data)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use tandem_core::event::Context;
     use tandem_core::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
+    use tandem_core::revocation::Revoked;
+    use tandem_core::time::WallTime;
 
     use super::*;
+
+    #[test]
+    fn a_revocation_is_read_as_it_was_told() {
+        let bus = Bus::new(8, Arc::default());
+        let mut events = bus.subscribe();
+        let what = Revoked::Token("t1".to_owned());
+        let until = WallTime(1_790_000_000_000_000);
+        let revocation = Revocation { tenant: Tenant::default_tenant(), what, until };
+        let node = NodeId::from_uuid(Uuid::from_u128(7));
+        bus.publish(&Live::Revoked { node, revocation: revocation.clone() });
+        let event = events.try_recv().unwrap();
+        assert_eq!(event.subject, "tandem.v1.default.live.identity.revoked");
+        assert_eq!(event.revocation(), Some(revocation));
+        let other = PublishedEvent { subject: "tandem.v1.default.live.call.x.digit".to_owned(), ..(*event).clone() };
+        assert_eq!(other.revocation(), None);
+    }
 
     #[test]
     fn a_digit_reaches_who_listens_and_is_counted_when_nobody_does() {

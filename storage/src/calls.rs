@@ -50,6 +50,18 @@ impl Storage {
         calls.ok_or(QueryError::Damaged { table: "calls" })
     }
 
+    /// Calls with this correlation id, the first one first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn calls_correlated(&self, id: CorrelationId, limit: u64) -> Result<Vec<CallId>, QueryError> {
+        let ids = call::Entity::find().select_only().column(call::Column::Id);
+        let ids = ids.filter(call::Column::CorrelationId.eq(id.to_string())).order_by_asc(call::Column::Id);
+        let ids: Vec<String> = ids.limit(limit).into_tuple().all(&self.reader).await?;
+        let ids: Result<_, _> = ids.iter().map(|id| id.parse()).collect();
+        ids.map_err(|_| QueryError::Damaged { table: "calls" })
+    }
+
     /// The billing record of a call, once it is over.
     ///
     /// # Errors

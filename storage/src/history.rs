@@ -97,7 +97,7 @@ impl Storage {
         let page = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = ids.len() > page;
         ids.truncate(page);
-        let calls = self.seen_by(user, ids).await?;
+        let calls = self.seen_by(tenant, user, ids).await?;
         let next = if has_more { calls.last().map(|call| call.call_id) } else { None };
         Ok(UserCalls { calls, next })
     }
@@ -114,12 +114,13 @@ impl Storage {
         if his.count(&self.reader).await? == 0 {
             return Ok(None);
         }
-        Ok(self.seen_by(user, vec![call.to_string()]).await?.pop())
+        Ok(self.seen_by(tenant, user, vec![call.to_string()]).await?.pop())
     }
 
     /// Calls that a user has a leg in, the latest first.
-    async fn seen_by(&self, user: UserId, ids: Vec<String>) -> Result<Vec<UserCall>, QueryError> {
+    async fn seen_by(&self, tenant: &Tenant, user: UserId, ids: Vec<String>) -> Result<Vec<UserCall>, QueryError> {
         let calls = call::Entity::find().filter(call::Column::Id.is_in(&ids)).order_by_desc(call::Column::Id);
+        let calls = calls.filter(call::Column::Tenant.eq(tenant.as_str()));
         let calls = calls.all(&self.reader).await?;
         let legs = leg::Entity::find().filter(leg::Column::CallId.is_in(&ids));
         let mut legs_of: HashMap<String, Vec<leg::Model>> = HashMap::new();

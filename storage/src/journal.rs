@@ -12,8 +12,10 @@
 //! * A segment is deleted only when everything in it was released.
 
 mod frame;
+mod poisoned;
 mod segment;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
@@ -23,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Fill, Gauge, Metrics};
@@ -30,13 +33,15 @@ use tokio::sync::Notify;
 
 use self::segment::Segment;
 use crate::config::Config;
+use crate::node::NodeIdError;
 
 /// Something to be stored, as it is read.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     Fact(Box<Fact>),
     Binding(Box<BindingChange>),
+    Audit(Box<AuditEvent>),
 }
 
 /// The same, as it is written.
@@ -45,6 +50,7 @@ pub(crate) enum Entry {
 pub(crate) enum EntryRef<'a> {
     Fact(&'a Fact),
     Binding(&'a BindingChange),
+    Audit(&'a AuditEvent),
 }
 
 /// Where the reader stands.
@@ -78,6 +84,9 @@ pub enum JournalError {
         /// What is wrong.
         source: io::Error,
     },
+    /// It cannot be said whose journal it is.
+    #[error(transparent)]
+    Node(#[from] NodeIdError),
 }
 
 /// See the module.
@@ -249,7 +258,7 @@ impl Journal {
                 Ok((payload, behind)) => {
                     batch.frames += 1;
                     rest = behind;
-                    match serde_json::from_slice(payload) {
+                    match serde_json::from_slice(&storable(payload)) {
                         Ok(entry) => batch.entries.push(entry),
                         Err(_) => self.put_aside(segment.number, "journal entry is unknown here"),
                     }
@@ -323,6 +332,23 @@ impl State {
         self.lost += 1;
         false
     }
+}
+
+/// The text without NULs, which no text in PostgreSQL may have: as JSON writes them, and what stands for the unreadable.
+/// Both are equally long, so this is the same wherever it is done.
+fn storable(payload: &[u8]) -> Cow<'_, [u8]> {
+    const NUL: &[u8] = b"\\u0000";
+    const REPLACEMENT: &[u8] = b"\\ufffd";
+    let Some(first) = payload.windows(NUL.len()).position(|it| it == NUL) else { return Cow::Borrowed(payload) };
+    let mut clean = payload.to_vec();
+    let mut at = first;
+    while let Some(found) = clean.get_mut(at..at + NUL.len()) {
+        if found == NUL {
+            found.copy_from_slice(REPLACEMENT);
+        }
+        at += 1;
+    }
+    Cow::Owned(clean)
 }
 
 impl Batch {

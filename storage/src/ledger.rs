@@ -2,26 +2,38 @@
 //!
 //! ```text
 //!  commit, bind ──▶ journal ──store_batch──▶ transaction ──▶ release ──▶ (relay)
-//!                      ▲                          └── failed: kept, tried again after 100 ms … 5 s
+//!                      ▲                          ├── failed: kept, tried again after 100 ms … 5 s
+//!                      │                          └── refused for what is in it: halves, down to the one entry
+//!                      │                              that is to blame ──▶ journal/poisoned, alarm
 //! ```
+//!
+//! # Invariants
+//! * An entry leaves the journal when the database has it, or else `journal/poisoned` has.
+//! * No entry that the database refuses keeps another one from it.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_core::audit::AuditEvent;
 use tandem_core::event::Fact;
+use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
-use tandem_core::metric::{Counter, Fill, Queue, Queues};
+use tandem_core::metric::{Counter, Fill, Histogram, Queue, Queues};
 use tandem_core::ports::LedgerPort;
+use tandem_core::trace::Place;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
 use crate::batch::{self, BatchError, Known};
 use crate::bus::Bus;
 use crate::database::Storage;
 use crate::heartbeat::Heartbeat;
-use crate::journal::{EntryRef, Journal, JournalError, Position};
+use crate::journal::{Entry, EntryRef, Journal, JournalError, Position};
+use crate::node::node_id;
 use crate::time::Waits;
 
 /// Between two heartbeats, and two tries to write what the disk did not take.
@@ -33,13 +45,15 @@ pub struct Ledger {
     pub(crate) storage: Arc<Storage>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) heartbeat: Heartbeat,
-    journal: Journal,
+    /// Whose registrations it keeps.
+    node: NodeId,
+    pub(crate) journal: Journal,
     /// Locked by whoever writes: a loop that was killed may still be in its last step.
     writer: Mutex<Writer>,
     /// There may be something to publish.
     pub(crate) stored: Notify,
-    /// Id of the last outbox row that was published. Locked by whoever publishes.
-    pub(crate) published: Mutex<i64>,
+    /// Rows that were published and are still in the outbox. Locked by whoever publishes.
+    pub(crate) published: Mutex<HashSet<i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +65,10 @@ struct Writer {
 /// Why a batch is still in the journal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    #[error("journal cannot be read")]
+    #[error("journal cannot be read, or not be written aside")]
     Journal(#[from] std::io::Error),
+    #[error("database does not answer")]
+    Late(#[from] Elapsed),
     #[error(transparent)]
     Batch(#[from] BatchError),
 }
@@ -70,8 +86,9 @@ impl Ledger {
     /// then the loops.
     ///
     /// # Errors
-    /// [`JournalError`]: another process has it, or the folder is unusable.
+    /// [`JournalError`]: another process has it, the folder is unusable, or the node does not know who it is.
     pub fn open(storage: Arc<Storage>, bus: Arc<Bus>) -> Result<Arc<Self>, JournalError> {
+        let node = node_id(&storage.config.data_dir)?;
         let journal = Journal::open(&storage.config, storage.metrics.clone())?;
         let folder: PathBuf = storage.config.journal_dir();
         let heartbeat = Heartbeat::open(&folder).map_err(|source| JournalError::Io { folder, source })?;
@@ -80,6 +97,7 @@ impl Ledger {
             storage,
             bus,
             heartbeat,
+            node,
             journal,
             writer: Mutex::default(),
             stored: Notify::new(),
@@ -128,14 +146,43 @@ impl Ledger {
         let mut writer = self.writer.lock().await;
         let batch = self.journal.read(writer.position, self.storage.config.batch)?;
         if !batch.entries.is_empty() {
-            let stored = batch::store(&self.storage.writer, &writer.known, &batch.entries).await?;
-            self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
-            writer.remember(stored.calls);
+            self.store_entries(&mut writer, &batch.entries).await?;
             self.stored.notify_one();
         }
         writer.position = batch.next;
         self.journal.release(batch.next, batch.frames);
         Ok(batch.frames)
+    }
+
+    /// Stores some entries, in one transaction unless the database refuses what is in one of them.
+    async fn store_entries(&self, writer: &mut Writer, entries: &[Entry]) -> Result<(), StoreError> {
+        let config = &self.storage.config;
+        // Both ends have deadlines; this one is for a server that vanished without a word.
+        let limit = config.acquire_timeout + config.statement_timeout;
+        let mut parts = vec![entries];
+        while let Some(part) = parts.pop() {
+            let began = Instant::now();
+            let storing = batch::store(&self.storage.writer, &writer.known, self.node, part);
+            match (timeout(limit, storing).await?, part) {
+                (Ok(stored), _) => {
+                    self.storage.metrics.took(Histogram::LedgerCommit, began.elapsed());
+                    let closed = stored.calls.iter().filter(|(_, call)| call.is_closed());
+                    closed.for_each(|(call, _)| self.storage.settled(*call, Place::Database));
+                    self.storage.metrics.add(Counter::FactsStored, stored.new_facts);
+                    writer.remember(stored.calls);
+                }
+                (Err(error), [poison]) if error.is_refusal() => {
+                    self.journal.set_aside(poison, &error)?;
+                    self.storage.metrics.count(Counter::FactsPoisoned);
+                }
+                (Err(error), _) if error.is_refusal() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn beat_loop(&self) {
@@ -150,10 +197,13 @@ impl Ledger {
 
     async fn store_loop(&self) {
         let config = &self.storage.config;
-        let mut waits = Waits::new();
+        let (mut waits, mut is_away) = (Waits::new(), false);
         loop {
             match self.store_batch().await {
                 Ok(entries) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!(backlog = self.journal.backlog(), "database takes facts again");
+                    }
                     if entries < config.batch {
                         if entries == 0 {
                             self.journal.arrived().await;
@@ -163,8 +213,10 @@ impl Ledger {
                 }
                 Err(error) => {
                     self.storage.metrics.count(Counter::LedgerRetries);
-                    let wait = waits.after_failure();
-                    tracing::error!(error = &error as &dyn Error, wait_ms = wait.as_millis(), "batch not stored, kept");
+                    is_away = true;
+                    let (wait, backlog) = (waits.after_failure(), self.journal.backlog());
+                    let wait_ms = wait.as_millis();
+                    tracing::error!(error = &error as &dyn Error, backlog, wait_ms, "batch not stored, kept for later");
                     sleep(wait).await;
                 }
             }
@@ -178,6 +230,7 @@ impl Queues for Ledger {
             (Queue::JournalBytes, self.journal.waiting()),
             (Queue::BusEvents, self.bus.behind()),
             (Queue::SignIns, self.storage.passwords.busy()),
+            (Queue::DatabaseConnections, self.storage.connections()),
         ]
     }
 }
@@ -190,6 +243,12 @@ impl LedgerPort for Ledger {
 
     fn bind(&self, change: &BindingChange) {
         self.journal.append(EntryRef::Binding(change));
+        self.bus.bound(change);
+    }
+
+    fn audit(&self, event: &AuditEvent) {
+        self.journal.append(EntryRef::Audit(event));
+        self.storage.metrics.count(Counter::FactsCommitted);
     }
 }
 

@@ -6,6 +6,12 @@ mod m0003_outbox;
 mod m0004_registrations;
 mod m0005_identity;
 mod m0006_call_traces;
+mod m0007_events;
+mod m0008_cdrs;
+mod m0009_tenancy;
+mod m0010_webhooks;
+mod m0011_revocations;
+mod m0012_archive;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -23,6 +29,12 @@ impl MigratorTrait for Migrations {
             Box::new(m0004_registrations::Migration),
             Box::new(m0005_identity::Migration),
             Box::new(m0006_call_traces::Migration),
+            Box::new(m0007_events::Migration),
+            Box::new(m0008_cdrs::Migration),
+            Box::new(m0009_tenancy::Migration),
+            Box::new(m0010_webhooks::Migration),
+            Box::new(m0011_revocations::Migration),
+            Box::new(m0012_archive::Migration),
         ]
     }
 }

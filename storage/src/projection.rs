@@ -70,14 +70,14 @@ impl Projection {
         let at = fact.at.date_time();
         match &fact.body {
             FactBody::Started { .. } => {}
-            FactBody::Dialled { leg_id, callee } => {
+            FactBody::Dialled { leg_id, callee, .. } => {
                 self.call.status = CallStatus::Connecting;
                 self.call.callee = Some(callee.number.reveal().clone());
                 self.add_leg(CALLEE, *leg_id, callee, fact.at);
             }
             FactBody::Ringing { .. } => self.call.ringing_at = self.call.ringing_at.or(Some(at)),
             FactBody::Answered { leg_id } => self.answer(*leg_id, fact),
-            FactBody::LegEnded { leg_id, cause, sip_status } => {
+            FactBody::LegEnded { leg_id, cause, sip_status, .. } => {
                 if let Some(leg) = self.leg(*leg_id) {
                     leg.ended_at = Some(at);
                     leg.cause = Some(cause.name().to_owned());

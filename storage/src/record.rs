@@ -1,8 +1,9 @@
 //! The billing record and its row.
 
 use tandem_core::cause::Cause;
-use tandem_core::cdr::{Cdr, CdrLeg};
+use tandem_core::cdr::{Cdr, CdrLeg, Direction, callee_of};
 use tandem_core::event::Side;
+use tandem_core::party::Number;
 
 use crate::entity::cdr::Model;
 use crate::projection::user_and_device;
@@ -35,6 +36,20 @@ pub(crate) fn row(cdr: &Cdr) -> Result<Model, serde_json::Error> {
         q850: i16::from(cdr.cause.q850()),
         ended_by: cdr.ended_by.name().to_owned(),
         legs: serde_json::to_value(&cdr.legs)?,
+        direction: Some(cdr.direction.name().to_owned()),
+        answered: cdr.answered,
+        billable_seconds: i64::try_from(cdr.billable_seconds).unwrap_or(i64::MAX),
+        sip_status: i16::try_from(cdr.sip_status).ok(),
+        caller_user_id: user_and_device(&cdr.caller).0,
+        caller_e164: revealed(cdr.caller_e164.as_ref()),
+        callee_user_id: cdr.callee.as_ref().and_then(|it| user_and_device(it).0),
+        callee_e164: revealed(cdr.callee_e164.as_ref()),
+        dialled_e164: revealed(cdr.dialled_e164.as_ref()),
+        trunk_in: cdr.trunk_in().map(ToString::to_string),
+        trunk_out: cdr.trunk_out().map(ToString::to_string),
+        route: cdr.route.as_ref().map(serde_json::to_value).transpose()?,
+        recording_ids: (!cdr.recording_ids.is_empty()).then(|| serde_json::to_value(&cdr.recording_ids)).transpose()?,
+        transfer: cdr.transfer.as_ref().map(serde_json::to_value).transpose()?,
     })
 }
 
@@ -42,25 +57,42 @@ pub(crate) fn row(cdr: &Cdr) -> Result<Model, serde_json::Error> {
 pub(crate) fn of(row: Model) -> Option<Cdr> {
     let legs: Vec<CdrLeg> = serde_json::from_value(row.legs).ok()?;
     let caller = legs.first()?.party.clone();
-    let callees = || legs.iter().skip(1);
-    let callee = callees().find(|leg| leg.answered_at.is_some()).or_else(|| callees().next_back());
-    Some(Cdr {
+    let mut record = Cdr {
         call_id: row.call_id.parse().ok()?,
         tenant: row.tenant.parse().ok()?,
         correlation_id: row.correlation_id.parse().ok()?,
         node_id: row.node_id.parse().ok()?,
+        direction: Direction::default(),
         caller,
+        caller_e164: None,
         dialled: row.dialled.into(),
-        callee: callee.map(|leg| leg.party.clone()),
+        dialled_e164: None,
+        callee: callee_of(&legs).map(|leg| leg.party.clone()),
+        callee_e164: None,
+        route: None,
         started_at: row.started_at.into(),
         ringing_at: row.ringing_at.map(Into::into),
         answered_at: row.answered_at.map(Into::into),
         ended_at: row.ended_at.into(),
+        answered: false,
+        setup_ms: None,
+        ring_ms: None,
         talk_ms: u64::try_from(row.talk_ms).ok()?,
+        billable_seconds: 0,
         cause: cause(&row.cause)?,
+        q850: 0,
+        sip_status: 0,
         ended_by: side(&row.ended_by)?,
         legs,
-    })
+        recording_ids: row.recording_ids.map(serde_json::from_value).transpose().ok()?.unwrap_or_default(),
+        transfer: row.transfer.map(serde_json::from_value).transpose().ok()?,
+    };
+    record.derive();
+    Some(record)
+}
+
+fn revealed(number: Option<&Number>) -> Option<String> {
+    number.map(|it| it.reveal().clone())
 }
 
 /// The cause of that name.

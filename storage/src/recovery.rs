@@ -9,7 +9,7 @@ use tandem_core::id::NodeId;
 use tandem_core::ports::LedgerPort;
 
 use crate::database::{QueryError, Storage};
-use crate::entity::{call, outbox};
+use crate::entity::{call, event};
 use crate::ledger::{Ledger, StoreError};
 
 /// Why a node cannot begin.
@@ -30,6 +30,9 @@ impl Ledger {
     /// # Errors
     /// [`RecoveryError`]: nothing is lost, try again.
     pub async fn recover(&self, node: NodeId) -> Result<usize, RecoveryError> {
+        if let Err(error) = self.journal.readmit() {
+            tracing::error!(%error, "entries that were set aside are not tried again");
+        }
         self.replay().await?;
         let mut ended = 0;
         for call in self.storage.open_calls(node).await? {
@@ -79,10 +82,10 @@ impl Storage {
 
     /// The facts of a call, in order.
     pub(crate) async fn facts_of(&self, call: &str) -> Result<Vec<Fact>, QueryError> {
-        let rows = outbox::Entity::find().select_only().column(outbox::Column::Fact);
-        let rows = rows.filter(outbox::Column::Aggregate.eq(call)).order_by_asc(outbox::Column::Seq);
+        let rows = event::Entity::find().select_only().column(event::Column::Payload);
+        let rows = rows.filter(event::Column::Aggregate.eq(call)).order_by_asc(event::Column::Seq);
         let texts: Vec<String> = rows.into_tuple().all(&self.reader).await?;
-        let facts = texts.iter().map(|text| serde_json::from_str(text));
-        facts.collect::<Result<_, _>>().map_err(|_| QueryError::Damaged { table: "outbox" })
+        let facts = texts.iter().map(|text| Fact::from_event(text));
+        facts.collect::<Result<_, _>>().map_err(|_| QueryError::Damaged { table: "events" })
     }
 }

@@ -39,6 +39,17 @@ const SECRET: usize = 32;
 #[derive(Clone, Eq, PartialEq)]
 pub struct RefreshToken(String);
 
+/// A session that ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClosedSession {
+    /// Whose user.
+    pub tenant: Tenant,
+    /// Who.
+    pub user_id: UserId,
+    /// Which.
+    pub device_id: DeviceId,
+}
+
 /// What is kept of a token.
 #[derive(Eq, PartialEq)]
 struct Hashes {
@@ -84,7 +95,7 @@ impl Storage {
         let next_hash = Expr::value(hashes.whole);
         if current.col_expr(Column::RefreshHash, next_hash).exec(&self.writer).await?.rows_affected == 0 {
             tracing::warn!(device_id = row.id, user_id = row.user_id, "refresh token used again, session revoked");
-            self.revoke(&used.family).await?;
+            self.end_family(&used.family).await?;
             return Ok(None);
         }
         let damaged = QueryError::Damaged { table: "sessions" };
@@ -94,14 +105,18 @@ impl Storage {
         Ok(self.user(&tenant, user).await?.map(|user| (device_id, user, next)))
     }
 
-    /// Ends the session of a token, whether or not there is one.
+    /// Ends the session of a token, and tells which; `None` when there is none that goes on.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub async fn close_session(&self, token: &str) -> Result<(), QueryError> {
-        match RefreshToken::parse(token) {
-            Some((_, hashes)) => self.revoke(&hashes.family).await,
-            None => Ok(()),
+    pub async fn close_session(&self, token: &str) -> Result<Option<ClosedSession>, QueryError> {
+        let Some((_, hashes)) = RefreshToken::parse(token) else { return Ok(None) };
+        let open = Entity::find().filter(Column::FamilyHash.eq(&hashes.family)).filter(Column::RevokedAt.is_null());
+        let Some(row) = open.one(&self.reader).await? else { return Ok(None) };
+        self.end_family(&hashes.family).await?;
+        match (row.tenant.parse(), row.user_id.parse(), row.id.parse()) {
+            (Ok(tenant), Ok(user_id), Ok(device_id)) => Ok(Some(ClosedSession { tenant, user_id, device_id })),
+            _ => Err(QueryError::Damaged { table: "sessions" }),
         }
     }
 
@@ -120,7 +135,7 @@ impl Storage {
         Ok(expired.exec(&self.writer).await?.rows_affected)
     }
 
-    async fn revoke(&self, family: &str) -> Result<(), QueryError> {
+    async fn end_family(&self, family: &str) -> Result<(), QueryError> {
         let open = Entity::update_many().filter(Column::FamilyHash.eq(family)).filter(Column::RevokedAt.is_null());
         open.col_expr(Column::RevokedAt, Expr::value(now().date_time())).exec(&self.writer).await?;
         Ok(())

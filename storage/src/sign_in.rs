@@ -39,6 +39,8 @@ impl Storage {
         password: &str,
     ) -> Result<Option<User>, SignInError> {
         let users = user::Entity::find().filter(user::Column::Tenant.eq(tenant.as_str()));
+        // PostgreSQL knows no text with a NUL, and calls it an error to ask for one.
+        let name = name.replace('\0', "\u{fffd}");
         let row = users.filter(user::Column::Name.eq(name)).one(&self.reader).await?;
         let is_right = match &row {
             Some(row) if row.password_hash.is_none() => self.adopt(row, password).await?,

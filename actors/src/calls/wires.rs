@@ -214,25 +214,29 @@ impl Calls {
 
     /// Counts and logs a fact: what begins a phase of the call for the operator, the rest for who debugs.
     fn note(&self, fact: &Fact) {
-        let (call_id, correlation_id) = (fact.call, fact.context.correlation_id);
+        let (call_id, correlation_id, tenant) = (fact.call, fact.context.correlation_id, &fact.context.tenant);
         let event = fact.body.name();
         match &fact.body {
             FactBody::Started { .. } => self.metrics.count(Counter::CallsStarted),
             FactBody::Answered { .. } => self.metrics.count(Counter::CallsAnswered),
             FactBody::Ended { cause, by } => {
                 self.metrics.ended(*cause);
-                let (cause, by) = (cause.name(), by.name());
-                return tracing::info!(%call_id, %correlation_id, event, cause, by, "call");
+                let (is_failure, cause, by) = (cause.is_failure(), cause.name(), by.name());
+                if is_failure {
+                    return tracing::error!(%call_id, %correlation_id, %tenant, event, cause, by, "call");
+                }
+                return tracing::info!(%call_id, %correlation_id, %tenant, event, cause, by, "call");
             }
             FactBody::Ringing { .. } => {}
             FactBody::CdrClosed(cdr) => {
                 self.metrics.add(Counter::TalkMilliseconds, cdr.talk_ms);
+                self.metrics.call_over(cdr);
                 return tracing::debug!(%call_id, %correlation_id, event, "call");
             }
             FactBody::Dialled { .. } | FactBody::LegEnded { .. } => {
                 return tracing::debug!(%call_id, %correlation_id, event, "call");
             }
         }
-        tracing::info!(%call_id, %correlation_id, event, "call");
+        tracing::info!(%call_id, %correlation_id, %tenant, event, "call");
     }
 }

@@ -94,6 +94,8 @@ impl MediaPort for Recorder {
 }
 
 impl LedgerPort for Recorder {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
+
     fn commit(&self, fact: &Fact) {
         let mut facts = self.facts.lock();
         let facts = facts.entry(fact.call).or_default();
@@ -124,7 +126,8 @@ impl PlanPort for Recorder {
 impl Recorder {
     fn target(&self) -> Target {
         let leg = LegId::from_uuid(Uuid::from_u64_pair(2, self.minted.fetch_add(1, Relaxed)));
-        let address = Address::Trunk { address: "127.0.0.1:5070".parse().unwrap(), number: CALLEE.to_owned().into() };
+        let (address, number) = ("127.0.0.1:5070".parse().unwrap(), CALLEE.to_owned().into());
+        let address = Address::Trunk { address, number, prefix: None };
         Target { leg, party: party(CALLEE), address }
     }
 

@@ -27,8 +27,9 @@ impl Call {
     ) -> Effects<CallEffect> {
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id && !leg.is_over) else { return Effects::new() };
         leg.is_over = true;
-        let sip_status = status.map(SipStatus::code);
-        let mut out = smallvec![self.commit(now, stamp, None, FactBody::LegEnded { leg_id: id, cause, sip_status })];
+        let (rang_at, sip_status) = (leg.rang_at, status.map(SipStatus::code));
+        let body = FactBody::LegEnded { leg_id: id, cause, sip_status, rang_at, media: None };
+        let mut out = smallvec![self.commit(now, stamp, None, body)];
         out.extend(match self.state {
             State::Ending { .. } => self.close_if_all_over(now),
             State::Talking { callee } if callee == id => self.end(now, cause, who(cause, Side::Callee), stamp),
@@ -142,7 +143,8 @@ impl Call {
         let mut out = Effects::new();
         while let Some(leg) = self.legs.iter_mut().find(|leg| !leg.is_over) {
             leg.is_over = true;
-            let body = FactBody::LegEnded { leg_id: leg.id, cause: Cause::SystemFailure, sip_status: None };
+            let (cause, rang_at) = (Cause::SystemFailure, leg.rang_at);
+            let body = FactBody::LegEnded { leg_id: leg.id, cause, sip_status: None, rang_at, media: None };
             out.push(self.commit(now, None, None, body));
         }
         out

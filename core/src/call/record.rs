@@ -9,7 +9,7 @@ use crate::cdr::CdrFold;
 use crate::event::{Fact, FactBody};
 use crate::id::LegId;
 use crate::machine::{Effects, Stamp};
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 impl Call {
     /// The first fact. From here on there is a record to close.
@@ -59,7 +59,11 @@ impl Call {
         body: FactBody,
     ) -> Fact {
         let (context, call) = (self.birth.context.clone(), self.birth.call);
-        let at = self.began.wall + (now.mono - self.began.mono);
-        Fact { context, call, number, at, caused_by, sdp, body }
+        Fact { context, call, number, at: self.at(now), caused_by, sdp, body }
+    }
+
+    /// The time of a fact.
+    pub(super) fn at(&self, now: Now) -> WallTime {
+        self.began.wall + (now.mono - self.began.mono)
     }
 }

@@ -145,7 +145,7 @@ fn said(entry: &Entry, place: Option<usize>, legs: &[LegId]) -> Option<(Column, 
         }
         What::Rebuilt { worker } => broken(format!("{who}: its media goes on in a new thread of worker {worker}")),
         What::Broke => broken(format!("{who}: a message broke its signalling, it ends")),
-        What::Media { .. } => None,
+        What::Media { .. } | What::Settled { .. } => None,
     }
 }
 
@@ -153,10 +153,10 @@ fn fact_in_words(fact: &Fact, legs: &[LegId]) -> Option<String> {
     let who = |leg: &LegId| legs.iter().position(|it| it == leg).map_or_else(|| String::from("a leg"), name);
     Some(match &fact.body {
         FactBody::Started { .. } => String::from("the call begins"),
-        FactBody::Dialled { leg_id, callee } => format!("{} is called: {}", who(leg_id), party(callee)),
+        FactBody::Dialled { leg_id, callee, .. } => format!("{} is called: {}", who(leg_id), party(callee)),
         FactBody::Ringing { leg_id } => format!("{} rings", who(leg_id)),
         FactBody::Answered { leg_id } => format!("{} answered, billing begins", who(leg_id)),
-        FactBody::LegEnded { leg_id, cause, sip_status } => {
+        FactBody::LegEnded { leg_id, cause, sip_status, .. } => {
             let status = sip_status.map(|status| format!(" ({status})")).unwrap_or_default();
             format!("{} is over: {}{status}", who(leg_id), cause.name())
         }
@@ -255,7 +255,7 @@ fn failures(story: &Story) -> String {
             What::Restarted { is_given_up: true, .. } => given_up += 1,
             What::Rebuilt { worker } => workers.push(*worker),
             What::Broke => broke += 1,
-            What::Message { .. } | What::Fact { .. } | What::Media { .. } => {}
+            What::Message { .. } | What::Fact { .. } | What::Media { .. } | What::Settled { .. } => {}
         }
     }
     let rebuilt = workers.len();

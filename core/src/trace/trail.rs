@@ -58,7 +58,9 @@ impl Trail {
                 self.last_fact = fact.number;
                 self.others.push(entry);
             }
-            What::Restarted { .. } | What::Rebuilt { .. } | What::Broke | What::Media { .. } => self.others.push(entry),
+            What::Restarted { .. } | What::Rebuilt { .. } | What::Broke | What::Media { .. } | What::Settled { .. } => {
+                self.others.push(entry)
+            }
         }
     }
 
@@ -116,7 +118,7 @@ fn cost(entry: &Entry) -> usize {
         What::Message { text, .. } => text.len(),
         What::Fact { fact } => size_of_val(&**fact) + FACT_TEXTS,
         What::Restarted { why, .. } => why.len(),
-        What::Rebuilt { .. } | What::Broke => 0,
+        What::Rebuilt { .. } | What::Broke | What::Settled { .. } => 0,
         What::Media { report } => report.codec.as_ref().map_or(0, String::len),
     };
     2 * size_of::<Entry>() + texts

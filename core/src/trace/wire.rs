@@ -88,10 +88,18 @@ impl Wire {
         self.0.is_empty()
     }
 
+    /// Value of the first header of one of these names. Not of one that is folded at once.
+    #[must_use]
+    pub fn header(&self, names: &[&str]) -> Option<&str> {
+        let head = self.0.lines().skip(1).take_while(|line| !line.is_empty());
+        let mut pairs = head.filter_map(|line| line.split_once(':'));
+        let found = pairs.find(|(name, _)| names.iter().any(|it| it.eq_ignore_ascii_case(name.trim_end())));
+        found.map(|(_, value)| value.trim())
+    }
+
     /// What a response is to: the end of its CSeq.
     fn method(&self) -> &str {
-        let is_cseq = |line: &&str| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("cseq:"));
-        self.0.lines().find(is_cseq).and_then(|line| line.split_whitespace().last()).unwrap_or_default()
+        self.header(&["cseq"]).and_then(|value| value.split_whitespace().last()).unwrap_or_default()
     }
 }
 

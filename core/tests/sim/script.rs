@@ -183,7 +183,11 @@ pub(crate) fn look_up(world: &mut World, call: u32) -> Result<Vec<Target>, Cause
         address: if device.is_client {
             Address::Client(UserId::from_uuid(Uuid::from_u128(11)))
         } else {
-            Address::Trunk { address: SocketAddr::from(([12, 0, 0, 1], 5060)), number: String::from("1002").into() }
+            Address::Trunk {
+                address: SocketAddr::from(([12, 0, 0, 1], 5060)),
+                number: String::from("1002").into(),
+                prefix: None,
+            }
         },
     };
     Ok(script.devices.iter().enumerate().take(LEGS - 1).map(target).collect())

@@ -4,30 +4,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use parking_lot::Mutex;
 use serde::Serialize;
+use tandem_actors::Auditor;
 use tandem_core::admission::Damper;
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
+use tandem_core::ports::TenantPort;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
+use crate::audit::AuditTrail;
 use crate::body::LARGEST;
+use crate::cdrs::{EXPORTS, Records};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::history::History;
+use crate::identity::{Gate, Revoker};
+use crate::limits::Limits;
 use crate::metrics::exposition;
 use crate::operator::{NotReady, Operator};
 use crate::problem::{Door, Problem, as_asked};
 use crate::sign_in::SignIns;
 use crate::token::OperatorToken;
 use crate::trace::Traces;
-use crate::{auth, bearer, calls, events, ice, openapi, ops, page};
+use crate::webhooks::Webhooks;
+use crate::{audit, auth, bearer, calls, cdrs, events, ice, limits, openapi, ops, page, refused, requests, webhooks};
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -44,12 +52,24 @@ pub struct Api {
     pub clients: Arc<Clients>,
     /// Who may sign in.
     pub sign_ins: Arc<SignIns>,
+    /// Whose token is good.
+    pub gate: Arc<Gate>,
+    /// Takes tokens back.
+    pub revoker: Arc<dyn Revoker>,
+    /// Who is told of events.
+    pub webhooks: Arc<dyn Webhooks>,
     /// Calls that are over.
     pub history: Arc<dyn History>,
+    /// Billing records.
+    pub records: Arc<dyn Records>,
     /// Why calls went as they did.
     pub traces: Arc<dyn Traces>,
-    /// Of those who sign in here.
-    pub tenant: Tenant,
+    /// Whose a request is.
+    pub tenants: Arc<dyn TenantPort>,
+    /// Where deeds are noted.
+    pub auditor: Arc<Auditor>,
+    /// What was noted.
+    pub audit: Arc<dyn AuditTrail>,
     /// Hosts that are ours in `sip:user@host`: names or addresses, without a port.
     pub domains: Arc<[String]>,
     /// How long a callee may ring.
@@ -65,8 +85,9 @@ pub(crate) struct Inside {
     pub(crate) config: Config,
     /// Log lines of requests without a valid token.
     pub(crate) refusals: Mutex<Damper>,
-    /// Those of them that wanted the operator's: in the audit, which the others are not to hush.
-    pub(crate) audited_refusals: Mutex<Damper>,
+    /// One for each export of billing records that may run.
+    pub(crate) exports: Arc<Semaphore>,
+    pub(crate) limits: Limits,
 }
 
 impl std::ops::Deref for Shared {
@@ -77,11 +98,26 @@ impl std::ops::Deref for Shared {
     }
 }
 
+impl Shared {
+    /// Whose host a request was sent to.
+    pub(crate) fn tenant_of(&self, headers: &HeaderMap) -> Tenant {
+        self.tenant_of_host(headers.get(HOST))
+    }
+
+    /// Whose a `Host` header is.
+    pub(crate) fn tenant_of_host(&self, host: Option<&HeaderValue>) -> Tenant {
+        let host = host.and_then(|host| host.to_str().ok());
+        self.api.tenants.tenants().of_host(host.unwrap_or_default())
+    }
+}
+
 /// All routes.
 pub fn router(api: Api, config: &Config) -> Router {
     let timeout = config.request_timeout;
-    let (refusals, audited_refusals) = Default::default();
-    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, audited_refusals }));
+    let exports = Arc::new(Semaphore::new(EXPORTS));
+    let limits = Limits::new(config, api.clients.clock.now().mono);
+    let refusals = Mutex::default();
+    let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, exports, limits }));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -92,15 +128,25 @@ pub fn router(api: Api, config: &Config) -> Router {
         .nest("/api/v1/ops", ops::routes(&shared))
         .nest("/api/v1/auth", auth::routes())
         .route("/api/v1/events", get(events::events))
-        .nest("/api/v1", behind(Door::Api, &shared, auth::known_routes().merge(ice::routes())))
+        .nest("/api/v1", behind(Door::Api, &shared, known_routes()))
+        .nest("/api/v1/webhooks", behind(Door::Api, &shared, webhooks::routes()))
         .nest("/api/v1/calls", behind(Door::Api, &shared, calls::routes()))
+        .nest("/api/v1/cdrs", behind(Door::Api, &shared, cdrs::routes()))
         .nest("/api/calls", behind(Door::Calls, &shared, calls::routes()))
         .fallback(page::page)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(from_fn(move |request, next| limited(timeout, request, next)))
+        .layer(from_fn_with_state(shared.clone(), limits::by_address))
+        .layer(from_fn_with_state(shared.clone(), refused::noted))
         .layer(DefaultBodyLimit::max(config.body_limit.min(LARGEST)))
         .layer(from_fn(as_asked))
+        .layer(from_fn_with_state(shared.clone(), requests::measured))
         .with_state(shared)
+}
+
+/// Below `/api/v1`, for who is known.
+fn known_routes() -> Router<Shared> {
+    auth::known_routes().merge(ice::routes()).route("/audit", get(audit::list))
 }
 
 /// For who carries a valid token.

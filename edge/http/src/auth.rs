@@ -1,14 +1,17 @@
 //! Signing in and out over HTTP, and who one is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{StatusCode, request::Parts};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tandem_core::audit::{Action, Actor, Deed};
+use tandem_core::id::Tenant;
+use tandem_core::metric::Counter;
 use tandem_core::pii::Pii;
 use tracing::debug;
 use utoipa::ToSchema;
@@ -16,8 +19,9 @@ use utoipa::ToSchema;
 use crate::api::Shared;
 use crate::bearer::Principal;
 use crate::body::Body;
-use crate::identity::{ACCESS_TOKEN_LIFE, Claims};
+use crate::identity::{ACCESS_TOKEN_LIFE, Claims, Ended, Opened};
 use crate::problem::{ErrorBody, Problem};
+use crate::refused::Noted;
 use crate::sign_in::SignedIn;
 
 /// Longest name, password and token that are looked at, in characters.
@@ -25,7 +29,7 @@ const LONGEST: usize = 256;
 
 /// Where a request came from; put there by the server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CameFrom(pub(crate) SocketAddr);
+pub(crate) struct CameFrom(pub(crate) IpAddr);
 
 /// Below `/api/v1/auth`; nobody is known yet.
 pub(crate) fn routes() -> Router<Shared> {
@@ -39,6 +43,10 @@ pub(crate) struct Login {
     username: Pii<String>,
     #[schema(value_type = String, min_length = 1, max_length = 256, format = Password)]
     password: Pii<String>,
+    /// Whose user; else the host's that is asked.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,32}$")]
+    tenant: Option<Tenant>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -83,13 +91,30 @@ pub(crate) struct User {
     (status = 429, description = "`rate_limited`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
     (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
 ))]
-pub(crate) async fn login(State(shared): State<Shared>, from: Source, body: Body<Login>) -> Result<Response, Problem> {
-    let Body(Login { username, password }) = body;
+pub(crate) async fn login(
+    State(shared): State<Shared>,
+    Source(from): Source,
+    headers: HeaderMap,
+    body: Body<Login>,
+) -> Result<Response, Problem> {
+    let Body(Login { username, password, tenant }) = body;
+    let tenant = tenant.unwrap_or_else(|| shared.tenant_of(&headers));
     let name = within("username", username.reveal())?;
     let password = within("password", password.reveal())?;
-    let signed_in = shared.api.sign_ins.sign_in(&shared.api.tenant, from.0, name, password).await?;
-    debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "signed in");
-    Ok(session(signed_in))
+    let signed_in = if shared.api.tenants.tenants().is_enabled(&tenant) {
+        shared.api.sign_ins.sign_in(&tenant, from, name, password).await
+    } else {
+        Err(Problem::InvalidCredentials)
+    };
+    match signed_in {
+        Ok(signed_in) => {
+            debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "signed in");
+            shared.api.metrics.count(Counter::SignIns);
+            shared.audit(deed(&signed_in, Action::SignIn, "password").from(from));
+            Ok(session(signed_in))
+        }
+        Err(problem) => Ok(refused(&shared, tenant, from, problem)),
+    }
 }
 
 /// Go on with a session.
@@ -100,11 +125,21 @@ pub(crate) async fn login(State(shared): State<Shared>, from: Source, body: Body
     (status = 413, description = "`payload_too_large`", body = ErrorBody),
     (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
 ))]
-pub(crate) async fn refresh(State(shared): State<Shared>, body: Body<RefreshToken>) -> Result<Response, Problem> {
+pub(crate) async fn refresh(
+    State(shared): State<Shared>,
+    Source(from): Source,
+    headers: HeaderMap,
+    body: Body<RefreshToken>,
+) -> Result<Response, Problem> {
     let token = within("refresh_token", body.0.refresh_token.reveal())?;
-    let signed_in = shared.api.sign_ins.refresh(token).await?;
-    debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "session goes on");
-    Ok(session(signed_in))
+    match shared.api.sign_ins.refresh(token).await {
+        Ok(signed_in) if shared.api.tenants.tenants().is_enabled(&signed_in.opened.tenant) => {
+            debug!(user_id = %signed_in.opened.user_id, device_id = %signed_in.opened.device_id, "session goes on");
+            Ok(session(signed_in))
+        }
+        Ok(signed_in) => Ok(refused(&shared, signed_in.opened.tenant, from, Problem::InvalidRefreshToken)),
+        Err(problem) => Ok(refused(&shared, shared.tenant_of(&headers), from, problem)),
+    }
 }
 
 /// Sign out.
@@ -114,9 +149,16 @@ pub(crate) async fn refresh(State(shared): State<Shared>, body: Body<RefreshToke
     (status = 413, description = "`payload_too_large`", body = ErrorBody),
     (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
 ))]
-pub(crate) async fn logout(State(shared): State<Shared>, body: Body<RefreshToken>) -> Result<StatusCode, Problem> {
-    shared.api.sign_ins.sign_out(within("refresh_token", body.0.refresh_token.reveal())?).await?;
-    debug!("signed out");
+pub(crate) async fn logout(
+    State(shared): State<Shared>,
+    Source(from): Source,
+    body: Body<RefreshToken>,
+) -> Result<StatusCode, Problem> {
+    let ended = shared.api.sign_ins.sign_out(within("refresh_token", body.0.refresh_token.reveal())?).await?;
+    if let Some(Ended { tenant, user_id, device_id }) = ended {
+        debug!(%user_id, %device_id, "signed out");
+        shared.audit(Deed::new(tenant, Actor::User(user_id), Action::SignOut, "ended").of(device_id).from(from));
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -143,14 +185,32 @@ pub(crate) fn known_routes() -> Router<Shared> {
 }
 
 /// Where it came from, if the server knows.
-pub(crate) struct Source(Option<IpAddr>);
+pub(crate) struct Source(pub(crate) Option<IpAddr>);
 
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Source {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<CameFrom>().map(|from| from.0.ip())))
+        Ok(Self(parts.extensions.get::<CameFrom>().map(|from| from.0)))
     }
+}
+
+/// What somebody did who has a session.
+fn deed(signed_in: &SignedIn, action: Action, outcome: &'static str) -> Deed {
+    let Opened { tenant, user_id, device_id, .. } = &signed_in.opened;
+    Deed::new(tenant.clone(), Actor::User(*user_id), action, outcome).of(device_id)
+}
+
+/// A refusal that is noted as one of signing in, when it is one.
+fn refused(shared: &Shared, tenant: Tenant, from: Option<IpAddr>, problem: Problem) -> Response {
+    let code = problem.code();
+    let is_wrong = matches!(problem, Problem::InvalidCredentials | Problem::InvalidRefreshToken);
+    let mut response = problem.into_response();
+    if is_wrong {
+        shared.audit(Deed::new(tenant, Actor::Nobody, Action::SignInRefused, code).from(from));
+        response.extensions_mut().insert(Noted);
+    }
+    response
 }
 
 fn session(SignedIn { access_token, opened }: SignedIn) -> Response {

@@ -14,16 +14,26 @@ use tracing::warn;
 
 use crate::api::Shared;
 use crate::clients::UserKey;
-use crate::identity::Claims;
+use crate::identity::{Barred, Claims, NotMapped, Proven, Role};
 use crate::problem::{Door, Problem};
 
 /// Who asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Principal(Arc<Claims>);
+pub(crate) struct Principal(Arc<Proven>);
 
 impl Principal {
     pub(crate) fn key(&self) -> UserKey {
         (self.tenant.clone(), self.user_id)
+    }
+
+    /// Whether he may see and change what belongs to his tenant.
+    pub(crate) fn require_admin(&self) -> Result<(), Problem> {
+        if self.role == Role::Admin { Ok(()) } else { Err(Problem::NotAdmin) }
+    }
+
+    /// What let him in.
+    pub(crate) fn proven(&self) -> &Proven {
+        &self.0
     }
 }
 
@@ -31,7 +41,7 @@ impl Deref for Principal {
     type Target = Claims;
 
     fn deref(&self) -> &Claims {
-        &self.0
+        &self.0.claims
     }
 }
 
@@ -45,28 +55,43 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
 
 /// Before every route that wants a [`Principal`].
 pub(crate) async fn admit(State((shared, door)): State<(Shared, Door)>, mut request: Request, next: Next) -> Response {
-    match verify(&shared, door, token(request.headers())) {
+    match verify(&shared, door, token(request.headers())).await {
         Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
+            request.extensions_mut().insert(principal.clone());
+            let mut response = match shared.admit(&principal) {
+                Ok(()) => next.run(request).await,
+                Err(problem) => problem.into_response(),
+            };
+            // For the audit, which stands further out.
+            response.extensions_mut().insert(principal);
+            response
         }
         Err(problem) => problem.into_response(),
     }
 }
 
 /// Who carries this token.
-pub(crate) fn verify(shared: &Shared, door: Door, token: Option<&str>) -> Result<Principal, Problem> {
+pub(crate) async fn verify(shared: &Shared, door: Door, token: Option<&str>) -> Result<Principal, Problem> {
     let refused = |why: &dyn std::fmt::Display| {
         shared.api.metrics.count(Counter::ApiRefused);
         let now = shared.api.clients.clock.now().mono;
         if let Some(hushed) = shared.refusals.lock().admit(now) {
             warn!(why = %why, hushed, "request refused");
         }
-        Problem::Unauthenticated(door)
     };
-    let token = token.ok_or_else(|| refused(&"no token"))?;
-    let claims = shared.api.sign_ins.verify(token).map_err(|error| refused(&error))?;
-    Ok(Principal(Arc::new(claims)))
+    let Some(token) = token else {
+        refused(&"no token");
+        return Err(Problem::Unauthenticated(door));
+    };
+    let proven = shared.api.gate.admit(token).await.map_err(|barred| {
+        refused(&barred);
+        match barred {
+            Barred::Token(_) | Barred::Revoked => Problem::Unauthenticated(door),
+            Barred::NotMapped(NotMapped::Unavailable) | Barred::KeysUnavailable => Problem::Unavailable,
+            Barred::NotMapped(why) => Problem::NotMapped(why),
+        }
+    })?;
+    Ok(Principal(proven))
 }
 
 /// The token in `Authorization: Bearer …`.

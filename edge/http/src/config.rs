@@ -1,9 +1,11 @@
 //! Settings of the HTTP edge.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_core::network::Network;
 use tandem_core::pii::Pii;
 use utoipa::ToSchema;
 
@@ -23,6 +25,15 @@ pub struct Config {
     pub connections: usize,
     /// Most event streams at a time; more are refused with 503. Default 4096.
     pub streams: usize,
+    /// Requests to the API a second from one address (IPv6: one /64 network); two seconds' worth at once. Default 1,000:
+    /// many users may sit behind one. At least 1.
+    pub requests_per_second_ip: NonZeroU32,
+    /// The same of one user. Default 200.
+    pub requests_per_second_user: NonZeroU32,
+    /// The same of all users of one tenant. Default 5,000.
+    pub requests_per_second_tenant: NonZeroU32,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses and networks. Default none.
+    pub trusted_proxies: Vec<Network>,
     /// STUN and TURN servers that clients are told to use. Default none: our own candidate is enough wherever clients
     /// can reach it.
     pub ice_servers: Vec<IceServer>,
@@ -43,6 +54,10 @@ pub struct IceServer {
     pub credential: Option<Pii<String>>,
 }
 
+const fn per_second(requests: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(requests - 1)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -51,6 +66,10 @@ impl Default for Config {
             body_limit: 65_536,
             connections: 256,
             streams: 4_096,
+            requests_per_second_ip: per_second(1_000),
+            requests_per_second_user: per_second(200),
+            requests_per_second_tenant: per_second(5_000),
+            trusted_proxies: Vec::new(),
             ice_servers: Vec::new(),
         }
     }

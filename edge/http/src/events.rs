@@ -1,8 +1,8 @@
 //! What happens to a user's calls, as it happens, over a WebSocket.
 //!
 //! ```text
-//!  snapshot | resumed, what was missed ─▶ events ─▶ … ─▶ close: 4001 token expired, 4008 too slow, 4009 too many,
-//!                                                               1001 shutdown, 1009 frame too large
+//!  snapshot | resumed, what was missed ─▶ events ─▶ … ─▶ close: 4001 token expired, 4003 revoked, 4008 too slow,
+//!                                                               4009 too many, 1001 shutdown, 1009 frame too large
 //! ```
 
 use std::time::Duration;
@@ -67,7 +67,8 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("access_token and cursor, once each"))?;
     let given = token(&headers).or(query.access_token.as_ref().map(|token| token.reveal().as_str()));
-    let principal = verify(&shared, Door::Api, given)?;
+    let principal = verify(&shared, Door::Api, given).await?;
+    shared.admit(&principal)?;
     let upgrade = upgrade.map_err(|_| Problem::UpgradeRequired)?;
     if !shared.api.clients.has_room(shared.config.streams) {
         return Err(Problem::Unavailable);
@@ -80,6 +81,7 @@ pub(crate) async fn events(
 enum Close {
     Cut(Cut),
     Expired,
+    Revoked,
     TooLarge,
 }
 
@@ -108,6 +110,7 @@ async fn speak(shared: Shared, principal: Principal, cursor: Option<String>, soc
         biased;
         why = &mut cut => Some(Close::Cut(why.unwrap_or(Cut::Shutdown))),
         () = sleep(left) => Some(Close::Expired),
+        () = shared.api.gate.revoked(principal.proven()) => Some(Close::Revoked),
         close = read(&mut source) => close,
         // Whoever cuts it also ends its frames.
         done = write => match done {
@@ -154,6 +157,7 @@ impl Close {
         match self {
             Self::Cut(cut) => cut.close(),
             Self::Expired => (4001, "token expired"),
+            Self::Revoked => (4003, "revoked"),
             Self::TooLarge => (1009, "frame too large"),
         }
     }

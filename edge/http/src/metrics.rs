@@ -1,82 +1,79 @@
 //! The node's counts in Prometheus' text format. The atomics of core stay the only place where anything is counted.
 
-use prometheus::proto::{Counter as CounterValue, Gauge as GaugeValue, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter as CounterValue, Gauge as GaugeValue, Histogram as HistogramValue};
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Result, TextEncoder};
-use tandem_core::cause::Cause;
-use tandem_core::metric::{Counter, Fill, Gauge, Metrics, Queue};
+use tandem_core::metric::{Family, Kind, Metrics, Reading, Sample};
 
 /// All counts as they stand now.
 ///
 /// # Errors
-/// None in practice: the encoder refuses families without a name or a metric.
+/// None in practice: the encoder refuses families without a name.
 pub(crate) fn exposition(metrics: &Metrics) -> Result<String> {
-    TextEncoder::new().encode_to_string(&families(metrics))
+    // What has no value yet is not shown: the encoder refuses it.
+    let families: Vec<_> = metrics.families().into_iter().filter(|it| !it.samples.is_empty()).map(family).collect();
+    TextEncoder::new().encode_to_string(&families)
 }
 
-fn families(metrics: &Metrics) -> Vec<MetricFamily> {
-    let counters = Counter::ALL.iter().map(|counter| {
-        let value = count(metrics.counter(*counter));
-        family(counter.name(), counter.help(), MetricType::COUNTER, vec![value])
+fn family(it: Family) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(it.name.to_owned());
+    family.set_help(it.help);
+    family.set_field_type(match it.kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
+        Kind::Histogram => MetricType::HISTOGRAM,
     });
-    let gauges = Gauge::ALL.iter().map(|gauge| {
-        let mut value = GaugeValue::default();
-        value.set_value(metrics.gauge(*gauge) as f64);
-        family(gauge.name(), gauge.help(), MetricType::GAUGE, vec![Metric::from_gauge(value)])
-    });
-    let ended = Cause::ALL.iter().map(|cause| {
-        let mut label = LabelPair::default();
-        label.set_name(String::from("cause"));
-        label.set_value(cause.name().to_owned());
-        let mut value = count(metrics.ended_for(*cause));
-        value.set_label(vec![label]);
-        value
-    });
-    let ended =
-        family("tandem_calls_ended_total", "Calls that are over, by cause.", MetricType::COUNTER, ended.collect());
-    counters.chain(gauges).chain([ended]).chain(queues(metrics)).collect()
+    family.set_metric(it.samples.into_iter().map(|sample| metric(sample, it.kind)).collect());
+    family
 }
 
-fn queues(metrics: &Metrics) -> [MetricFamily; 2] {
-    let (mut depths, mut capacities) = (Vec::new(), Vec::new());
-    for (queue, Fill { depth, capacity }) in metrics.queues() {
-        for (values, value) in [(&mut depths, depth), (&mut capacities, capacity)] {
-            let mut label = LabelPair::default();
-            label.set_name(String::from("queue"));
-            label.set_value(queue.name().to_owned());
+fn metric(sample: Sample, kind: Kind) -> Metric {
+    let mut metric = Metric::default();
+    metric.set_label(sample.labels.into_iter().map(label).collect());
+    match sample.reading {
+        Reading::Value(value) if kind == Kind::Counter => {
+            let mut counter = CounterValue::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        Reading::Value(value) => {
             let mut gauge = GaugeValue::default();
-            gauge.set_value(value as f64);
-            let mut metric = Metric::from_gauge(gauge);
-            metric.set_label(vec![label]);
-            values.push(metric);
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        Reading::Spread { below, sum, count } => {
+            let mut histogram = HistogramValue::default();
+            histogram.set_bucket(below.into_iter().map(bucket).collect());
+            histogram.set_sample_sum(sum);
+            histogram.set_sample_count(count);
+            metric.set_histogram(histogram);
         }
     }
-    let what = Queue::ALL.iter().map(|queue| format!("{}: {}", queue.name(), queue.help())).collect::<Vec<_>>();
-    let depth = format!("What is in each bounded queue. {}", what.join(" "));
-    [
-        family("tandem_queue_depth", &depth, MetricType::GAUGE, depths),
-        family("tandem_queue_capacity", "What fits into it.", MetricType::GAUGE, capacities),
-    ]
-}
-
-fn count(value: u64) -> Metric {
-    let mut counter = CounterValue::default();
-    counter.set_value(value as f64);
-    let mut metric = Metric::default();
-    metric.set_counter(counter);
     metric
 }
 
-fn family(name: &str, help: &str, kind: MetricType, values: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(values);
-    family
+fn label((name, value): (&'static str, String)) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value);
+    label
+}
+
+fn bucket((bound, count): (f64, u64)) -> Bucket {
+    let mut bucket = Bucket::default();
+    bucket.set_upper_bound(bound);
+    bucket.set_cumulative_count(count);
+    bucket
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tandem_core::cause::Cause;
+    use tandem_core::metric::{Counter, Gauge, Histogram, Queue};
+
     use super::*;
 
     #[test]
@@ -85,10 +82,21 @@ mod tests {
         metrics.add(Counter::CallsStarted, 7);
         metrics.set(Gauge::CallsActive, -2);
         metrics.ended(Cause::Busy);
+        metrics.took(Histogram::CallSetup, Duration::from_millis(3));
+        metrics.request("GET", "/a/{id}", 404, Duration::from_millis(3));
         let text = exposition(&metrics).unwrap();
-        for line in
-            ["tandem_calls_started_total 7", "tandem_calls_active -2", "tandem_calls_ended_total{cause=\"busy\"} 1"]
-        {
+        for line in [
+            "tandem_calls_started_total 7",
+            "tandem_calls_active -2",
+            "tandem_calls_ended_total{cause=\"busy\"} 1",
+            "tandem_call_setup_seconds_bucket{le=\"0.0025\"} 0",
+            "tandem_call_setup_seconds_bucket{le=\"0.005\"} 1",
+            "tandem_call_setup_seconds_bucket{le=\"+Inf\"} 1",
+            "tandem_call_setup_seconds_sum 0.003",
+            "tandem_call_setup_seconds_count 1",
+            "tandem_http_request_duration_seconds_count{method=\"GET\",route=\"/a/{id}\",status=\"4xx\"} 1",
+            "tandem_build_info{version=\"0.1.0\"} 1",
+        ] {
             assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
         }
         for queue in Queue::ALL {
@@ -98,6 +106,7 @@ mod tests {
             }
         }
         let names = Counter::ALL.iter().map(|it| it.name()).chain(Gauge::ALL.iter().map(|it| it.name()));
+        let names = names.chain(Histogram::ALL.iter().map(|it| it.name()));
         for name in names {
             assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
         }

@@ -8,6 +8,9 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::{Json, Router};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+use tandem_core::cdr::Cdr;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
@@ -15,7 +18,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{auth, calls, events, ice};
+use crate::{audit, auth, calls, cdrs, events, ice, webhooks};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
@@ -45,8 +48,22 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         calls::answer,
         calls::reject,
         calls::candidates,
+        cdrs::list,
+        cdrs::find,
+        cdrs::export,
         ice::ice_servers,
-        events::events
+        audit::list,
+        events::events,
+        webhooks::add,
+        webhooks::list,
+        webhooks::find,
+        webhooks::change,
+        webhooks::remove,
+        webhooks::test,
+        webhooks::rotate_secret,
+        webhooks::deliveries,
+        webhooks::redeliver,
+        webhooks::redeliver_dead
     ),
     modifiers(&Additions)
 )]
@@ -67,8 +84,22 @@ impl Modify for Additions {
                 Some((format!("/api/calls{}", path.strip_prefix("/api/v1/calls")?), item.clone()))
             })
             .collect();
+        let limited = document.paths.paths.get("/api/v1/auth/login").and_then(|item| item.post.as_ref());
+        let limited = limited.and_then(|login| login.responses.responses.get("429").cloned());
         document.paths.paths.extend(old.into_iter().map(|(path, item)| (path, at_the_old_place(item))));
+        let every = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
+        for (operation, limited) in every.flat_map(|(_, item)| operations(item)).zip(std::iter::repeat(limited)) {
+            // Whatever it is, too many of it are refused.
+            if let Some(limited) = limited {
+                operation.responses.responses.entry(String::from("429")).or_insert(limited);
+            }
+        }
     }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    [get, post, put, patch, delete].into_iter().flatten()
 }
 
 /// The same, but for who is not known: 403 in place of 401.
@@ -90,10 +121,31 @@ fn refuse_with_403(operation: &mut Operation) {
     }
 }
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(Described::openapi);
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.extend(of_core());
+    }
+    document
+});
+
+/// Schemas of what core has and the API shows as it is: one source for events and answers.
+fn of_core() -> Map<String, Value> {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    let mut schemas = settings.into_generator();
+    schemas.subschema_for::<Cdr>();
+    schemas.take_definitions(true)
+}
+
+/// The API as OpenAPI 3.1 describes it.
+#[must_use]
+pub fn openapi() -> &'static Value {
+    &DOCUMENT
+}
 
 /// The document.
-pub(crate) async fn document() -> Json<&'static Document> {
+pub(crate) async fn document() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
@@ -114,18 +166,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_core_describes_takes_the_place_of_nothing_but_its_stand_in() {
+        let ours = Described::openapi().components.unwrap().schemas;
+        let both: Vec<_> = of_core().into_iter().map(|(name, _)| name).filter(|name| ours.contains_key(name)).collect();
+        assert_eq!(both, ["Cdr"]);
+    }
+
+    #[test]
     fn every_operation_has_an_id_of_its_own_and_both_places_have_the_same() {
-        let mut ids: Vec<_> = DOCUMENT
+        let mut ids: Vec<_> = Described::openapi()
             .paths
             .paths
             .values()
-            .flat_map(|item| [&item.get, &item.post])
+            .flat_map(|item| [&item.get, &item.post, &item.patch, &item.delete])
             .flatten()
             .map(|operation| operation.operation_id.clone().unwrap())
             .collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (21, 21));
+        assert_eq!((ids.len(), all), (35, 35));
+    }
+
+    #[test]
+    fn every_operation_of_the_api_may_be_refused_because_too_many_came() {
+        let mut document = Described::openapi();
+        for (path, item) in document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
+            for operation in operations(item) {
+                assert!(operation.responses.responses.contains_key("429"), "{path}");
+            }
+        }
     }
 }

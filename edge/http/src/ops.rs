@@ -1,8 +1,10 @@
 //! The operator's endpoints.
 
-mod audit;
+mod attempt;
+mod revoke;
 
-use axum::extract::{FromRequest, MatchedPath, Request, State};
+use attempt::Attempt;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -18,35 +20,29 @@ use tokio::task::spawn_blocking;
 use crate::api::Shared;
 use crate::auth::CameFrom;
 use crate::problem::Problem;
-use crate::trace;
+use crate::refused::Noted;
+use crate::{audit, cdrs, correlation, trace};
 
 /// Below `/api/v1/ops`.
 pub(crate) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/calls", get(calls))
         .route("/calls/{call_id}/trace", get(trace::trace))
+        .nest("/cdrs", cdrs::operator_routes())
+        .route("/correlations/{correlation_id}", get(correlation::correlation))
         .route("/tree", get(tree))
         .route("/break", post(break_part))
+        .route("/audit", get(audit::list_all))
+        .route("/revocations", post(revoke::revoke))
         .fallback(|| async { Problem::NotFound })
         .layer(from_fn_with_state(shared.clone(), authorized))
 }
 
-async fn authorized(
-    State(shared): State<Shared>,
-    Extension(from): Extension<CameFrom>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn authorized(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if shared.api.token.admits(request.headers()) {
         next.run(request).await
     } else {
         shared.api.metrics.count(Counter::ApiRefused);
-        let now = shared.api.clients.clock.now().mono;
-        if let Some(hushed) = shared.audited_refusals.lock().admit(now) {
-            // Not the path, which holds whatever somebody has put there.
-            let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-            audit::refused(from, request.method(), route, hushed);
-        }
         Problem::Unauthorized.into_response()
     }
 }
@@ -66,10 +62,10 @@ async fn tree(State(shared): State<Shared>) -> Result<Response, Problem> {
 
 async fn break_part(
     State(shared): State<Shared>,
-    Extension(from): Extension<CameFrom>,
+    Extension(CameFrom(from)): Extension<CameFrom>,
     request: Request,
-) -> Result<StatusCode, Problem> {
-    let mut attempt = audit::Attempt::new(from);
+) -> Response {
+    let mut attempt = Attempt::new(shared.clone(), from);
     let request = Json::<BreakRequest>::from_request(request, &()).await;
     attempt.asked = request.as_ref().ok().map(|Json(it)| (it.id.clone(), it.how));
     attempt.outcome = if shared.api.may_break {
@@ -77,7 +73,9 @@ async fn break_part(
     } else {
         Err(Problem::BreakDisabled)
     };
-    attempt.outcome.clone().map(|()| StatusCode::NO_CONTENT)
+    let mut response = attempt.outcome.clone().map(|()| StatusCode::NO_CONTENT).into_response();
+    response.extensions_mut().insert(Noted);
+    response
 }
 
 /// What is to be broken, and how.

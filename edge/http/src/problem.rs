@@ -16,8 +16,9 @@ use tandem_sdp::SdpError;
 use utoipa::ToSchema;
 
 use crate::history::HistoryUnavailable;
-use crate::identity;
+use crate::identity::{self, NotMapped};
 use crate::operator::BreakRefused;
+use crate::webhooks::WebhookRefused;
 
 /// When to try again what cannot be done now.
 const LATER: Duration = Duration::from_secs(5);
@@ -60,6 +61,10 @@ pub(crate) enum Problem {
     CallNotFound,
     #[error("there is a call already")]
     CallAlreadyActive,
+    #[error("webhook or delivery not found")]
+    WebhookNotFound,
+    #[error("{0}")]
+    Conflict(&'static str),
     #[error("the call is over")]
     CallEnded,
     #[error("this Idempotency-Key came with another body")]
@@ -68,8 +73,12 @@ pub(crate) enum Problem {
     UnknownNumber,
     #[error("nobody can be reached at this number")]
     CalleeUnreachable,
+    #[error("{0}")]
+    NotMapped(NotMapped),
     #[error("calling there is not allowed")]
     Forbidden,
+    #[error("only an administrator of the tenant may do this")]
+    NotAdmin,
     #[error("the call could not be begun")]
     InitiationFailed,
     #[error("the call could not be ended")]
@@ -95,6 +104,13 @@ pub(crate) struct ErrorBody {
     error: &'static str,
     /// What it is, for a person.
     message: String,
+}
+
+impl ErrorBody {
+    /// What it is, for a program.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.error
+    }
 }
 
 impl Problem {
@@ -136,10 +152,16 @@ impl Problem {
             | Self::Unauthenticated(Door::Api)
             | Self::InvalidCredentials
             | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
-            Self::Unauthenticated(Door::Calls) | Self::Forbidden | Self::BreakDisabled => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::CallNotFound | Self::UnknownNumber | Self::Break(BreakRefused::Unknown) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::Unauthenticated(Door::Calls)
+            | Self::NotMapped(_)
+            | Self::Forbidden
+            | Self::NotAdmin
+            | Self::BreakDisabled => StatusCode::FORBIDDEN,
+            Self::NotFound
+            | Self::WebhookNotFound
+            | Self::CallNotFound
+            | Self::UnknownNumber
+            | Self::Break(BreakRefused::Unknown) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body { status, .. } => *status,
             Self::Invalid(_) | Self::InvalidSdp(_) => StatusCode::BAD_REQUEST,
@@ -147,6 +169,7 @@ impl Problem {
             Self::Break(BreakRefused::Unsupported)
             | Self::CallAlreadyActive
             | Self::CallEnded
+            | Self::Conflict(_)
             | Self::IdempotencyConflict
             | Self::CalleeUnreachable => StatusCode::CONFLICT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -176,7 +199,9 @@ impl Problem {
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::UnknownNumber => "unknown_number",
             Self::CalleeUnreachable => "unreachable",
-            Self::Forbidden => "forbidden",
+            Self::WebhookNotFound => "webhook_not_found",
+            Self::Conflict(_) => "conflict",
+            Self::NotMapped(_) | Self::Forbidden | Self::NotAdmin => "forbidden",
             Self::InitiationFailed => "call_initiation_failed",
             Self::TerminationFailed => "call_termination_failed",
             Self::InvalidCredentials => "invalid_credentials",
@@ -215,6 +240,15 @@ impl From<HistoryUnavailable> for Problem {
 impl From<identity::Unavailable> for Problem {
     fn from(identity::Unavailable: identity::Unavailable) -> Self {
         Self::Unavailable
+    }
+}
+
+impl From<WebhookRefused> for Problem {
+    fn from(refused: WebhookRefused) -> Self {
+        match refused {
+            WebhookRefused::TooMany => Self::Conflict("there are too many webhooks"),
+            WebhookRefused::Unavailable => Self::Unavailable,
+        }
     }
 }
 

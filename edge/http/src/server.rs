@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tandem_core::network::Network;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -25,6 +26,7 @@ use tracing::{debug, warn};
 use crate::api::{Api, router};
 use crate::auth::CameFrom;
 use crate::config::Config;
+use crate::proxies::client;
 use crate::queues::Fullness;
 use crate::stall::Impatient;
 
@@ -61,6 +63,7 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(config.connections));
     let _fullness = Fullness::watched(&api, &config, permits.clone());
     let routes = router(api, &config);
+    let trusted: Arc<[Network]> = config.trusted_proxies.clone().into();
     let (open, closing) = (TaskTracker::new(), CancellationToken::new());
     let _closed_with_us = closing.clone().drop_guard();
     let mut until = pin!(until);
@@ -71,7 +74,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, from, permit)) => {
-                let talk = converse(stream, from, routes.clone(), config.request_timeout, closing.clone());
+                let (routes, trusted) = (routes.clone(), trusted.clone());
+                let talk = converse(stream, from, routes, trusted, config.request_timeout, closing.clone());
                 open.spawn(async move {
                     talk.await;
                     drop(permit);
@@ -105,6 +109,7 @@ async fn converse(
     stream: TcpStream,
     from: SocketAddr,
     routes: Router,
+    trusted: Arc<[Network]>,
     request_timeout: Duration,
     closing: CancellationToken,
 ) {
@@ -112,7 +117,8 @@ async fn converse(
     let routes = TowerToHyperService::new(routes);
     let with_source = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(CameFrom(from));
+        let client = client(&trusted, from.ip(), request.headers());
+        request.extensions_mut().insert(CameFrom(client));
         routes.call(request)
     });
     let connection = http1::Builder::new()

@@ -18,7 +18,7 @@ use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
 use tracing::{error, warn};
 
-use crate::identity::{Accounts, Claims, Opened, TokenError, Tokens};
+use crate::identity::{Accounts, Ended, Opened, Tokens};
 use crate::problem::Problem;
 
 /// Sign-ins a minute, and at once, with one name.
@@ -71,11 +71,6 @@ impl SignIns {
         &self.tokens
     }
 
-    /// Who carries this token.
-    pub(crate) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        self.tokens.verify(token, self.now())
-    }
-
     pub(crate) async fn sign_in(
         &self,
         tenant: &Tenant,
@@ -102,7 +97,7 @@ impl SignIns {
         self.signed_in(opened)
     }
 
-    pub(crate) async fn sign_out(&self, token: &str) -> Result<(), Problem> {
+    pub(crate) async fn sign_out(&self, token: &str) -> Result<Option<Ended>, Problem> {
         Ok(self.accounts.sign_out(token).await?)
     }
 

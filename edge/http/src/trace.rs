@@ -4,9 +4,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use futures::future::BoxFuture;
-use tandem_core::id::CallId;
+use tandem_core::audit::{Action, Actor, Deed};
+use tandem_core::id::{CallId, CorrelationId, Tenant};
 use tandem_core::trace::Story;
-use tracing::info;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
@@ -19,6 +19,12 @@ pub trait Traces: Send + Sync + 'static {
     /// # Errors
     /// [`TracesUnavailable`].
     fn story(&self, call: CallId) -> BoxFuture<'_, Result<Option<Story>, TracesUnavailable>>;
+
+    /// The stories of all calls with this id, the first one first. Many share one only where somebody makes them.
+    ///
+    /// # Errors
+    /// [`TracesUnavailable`].
+    fn correlated(&self, id: CorrelationId) -> BoxFuture<'_, Result<Vec<Story>, TracesUnavailable>>;
 }
 
 /// They cannot be read now.
@@ -38,7 +44,7 @@ pub(crate) async fn trace(
     call: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Some(call_id) = call.ok().and_then(|Path(call)| call.parse::<CallId>().ok()) else {
-        info!(target: "audit", who = "operator", %from, action = "read_trace", outcome = "no_id", "trace asked for");
+        shared.audit(Deed::new(Tenant::operator(), Actor::Operator, Action::TraceRead, "no_id").from(Some(from)));
         return Err(Problem::CallNotFound);
     };
     let story = shared.api.traces.story(call_id).await;
@@ -47,6 +53,12 @@ pub(crate) async fn trace(
         Ok(None) => "not_found",
         Err(_) => "unavailable",
     };
-    info!(target: "audit", who = "operator", %from, action = "read_trace", %call_id, outcome, "trace asked for");
+    // His matter whose call it is.
+    let (tenant, correlation_id) = match &story {
+        Ok(Some(story)) => (story.tenant.clone(), Some(story.correlation_id)),
+        _ => (Tenant::operator(), None),
+    };
+    let deed = Deed { correlation_id, ..Deed::new(tenant, Actor::Operator, Action::TraceRead, outcome) };
+    shared.audit(deed.from(Some(from)).of(call_id));
     story?.map(Json).ok_or(Problem::CallNotFound)
 }

@@ -182,7 +182,8 @@ mod tests {
         let id = Uuid::from_u128(7);
         let identity = Identity::Trunk { trunk: TrunkName("mock".into()) };
         let party = Party { number: number.to_owned().into(), name: None, identity };
-        let address = Address::Trunk { address: ([0, 0, 0, 0], 0).into(), number: number.to_owned().into() };
+        let address =
+            Address::Trunk { address: ([0, 0, 0, 0], 0).into(), number: number.to_owned().into(), prefix: None };
         Signal::Invite(Arc::new(Dial {
             context: Context {
                 tenant: Tenant::default_tenant(),

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tandem_core::id::{LegId, NodeId, Tenant};
+use tandem_actors::Auditor;
+use tandem_core::id::{LegId, NodeId};
 use tandem_core::location::{Flow, Transport};
 use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::metric::{Counter, Fill, Gauge, Metrics, Queue, Queues};
-use tandem_core::party::TrunkName;
-use tandem_core::ports::{AccountPort, CallPort, EdgePort, Signal};
+use tandem_core::ports::{AccountPort, CallPort, EdgePort, Signal, TenantPort};
 use tandem_core::time::{Now, Timestamp};
 use tandem_core::trace::{Subject, TracePort, Way};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ use crate::inbox::{Inbox, Input, Unsent};
 use crate::message::{Malformed, Message};
 use crate::registrar::Registrar;
 use crate::shard::{Shard, malformed_answer, place_of_call_id, place_of_leg, sip_entry, turn_away};
-use crate::shared::Shared;
+use crate::shared::{Shared, SourceTrunk};
 use crate::transport::tcp::{Connections, Receiver};
 use crate::transport::udp::{UdpEnd, Wire};
 
@@ -64,8 +64,10 @@ pub struct Deps {
     pub trace: Arc<dyn TracePort>,
     /// The node's clock.
     pub clock: Clock,
-    /// Whose calls come in.
-    pub tenant: Tenant,
+    /// Whose a request is.
+    pub tenants: Arc<dyn TenantPort>,
+    /// Where refusals are noted.
+    pub auditor: Arc<Auditor>,
     /// This process.
     pub node: NodeId,
 }
@@ -126,13 +128,13 @@ impl Sip {
     }
 
     fn assemble(config: SipConfig, deps: Deps, udp: Vec<UdpEnd>, tcp: Vec<TcpListener>) -> Self {
-        let Deps { calls, accounts, registrar, metrics, trace, clock, tenant, node } = deps;
+        let Deps { calls, accounts, registrar, metrics, trace, clock, tenants, auditor, node } = deps;
         let guard = Guard::new(&config.limits.guard, clock().mono);
         // High, so that no number of an earlier process means one of ours.
         let first = u64::from(rand::random::<u32>()) << 31 | 1;
         let connections = Arc::new(Connections::new(config.limits.clone(), metrics.clone(), first));
         let digest = Digest::new(config.realm.clone(), rand::random(), NONCE_LIFETIME);
-        let trunks = config.trunk.iter().map(|it| (TrunkName(it.name.as_str().into()), it.sources.clone())).collect();
+        let trunks = config.trunk.iter().map(SourceTrunk::of).collect();
         let shared = Arc::new(Shared {
             addresses: Addresses::new(config.announce),
             locals: udp.iter().map(UdpEnd::local).collect(),
@@ -144,7 +146,8 @@ impl Sip {
             metrics,
             trace,
             registrar,
-            tenant,
+            tenants,
+            auditor,
             node,
             trunks,
         });

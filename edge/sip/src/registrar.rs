@@ -284,6 +284,8 @@ mod tests {
     }
 
     impl LedgerPort for Witness {
+        fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
+
         fn commit(&self, _: &Fact) {}
 
         fn bind(&self, _: &BindingChange) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tandem_actors::{Auditor, Clock};
 use tandem_core::account::{Account, Accounts, Ha1};
 use tandem_core::call::{Call, CallEffect, CallInput, NewCall};
 use tandem_core::cause::Cause;
@@ -22,6 +23,7 @@ use tandem_core::media::LocalMedia;
 use tandem_core::metric::{Counter, Gauge, Metrics};
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{AccountPort, CallPort, LedgerPort, Signal};
+use tandem_core::tenancy::OneTenant;
 use tandem_core::time::{Now, Timestamp, WallTime};
 use uuid::Uuid;
 
@@ -75,6 +77,7 @@ impl World {
     fn of(users: &[&str], change: impl FnOnce(&mut SipConfig)) -> Self {
         let trunk = crate::config::TrunkConfig {
             name: String::from("a"),
+            tenant: Tenant::default_tenant(),
             sources: vec!["192.0.2.10".parse().unwrap()],
             address: A.parse().unwrap(),
             prefixes: vec![],
@@ -84,7 +87,8 @@ impl World {
         let metrics = Arc::new(Metrics::default());
         let switch = Arc::new(Switch::default());
         let ledger = Arc::new(Notes::default());
-        let trunks = config.trunk.iter().map(|it| (TrunkName(it.name.as_str().into()), it.sources.clone())).collect();
+        let trunks = config.trunk.iter().map(crate::shared::SourceTrunk::of).collect();
+        let node = NodeId::from_uuid(Uuid::from_u128(1));
         let registrar = Registrar::new(config.registration.clone(), ledger.clone(), metrics.clone());
         let shared = Arc::new(Shared {
             addresses: Addresses::new(None),
@@ -97,8 +101,9 @@ impl World {
             metrics,
             trace: Arc::new(tandem_core::trace::Untraced),
             registrar: Arc::new(registrar),
-            tenant: Tenant::default_tenant(),
-            node: NodeId::from_uuid(Uuid::from_u128(1)),
+            tenants: Arc::new(OneTenant),
+            auditor: Arc::new(Auditor::new(ledger.clone(), node, Clock::start())),
+            node,
             trunks,
         });
         let now = Now { mono: Timestamp(0), wall: WallTime(1_700_000_000_000_000) };
@@ -378,8 +383,8 @@ pub(crate) fn account(number: &str) -> Account {
 struct People(Accounts);
 
 impl AccountPort for People {
-    fn find(&self, user_name: &str) -> Option<Arc<Account>> {
-        self.0.find(user_name).cloned()
+    fn find(&self, tenant: &Tenant, user_name: &str) -> Option<Arc<Account>> {
+        self.0.find(tenant, user_name).cloned()
     }
 }
 
@@ -388,6 +393,8 @@ impl AccountPort for People {
 pub(crate) struct Notes(pub(crate) Mutex<Vec<BindingChange>>);
 
 impl LedgerPort for Notes {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
+
     fn commit(&self, _: &Fact) {}
 
     fn bind(&self, change: &BindingChange) {
@@ -501,9 +508,10 @@ impl State {
             Target {
                 leg: LegId::from_uuid(Uuid::from_u128(0xb000 + self.minted)),
                 party: Party { number: dialled.to_owned().into(), name: None, identity },
-                address: binding
-                    .clone()
-                    .map_or_else(|| Address::Trunk { address, number: dialled.to_owned().into() }, Address::Contact),
+                address: binding.clone().map_or_else(
+                    || Address::Trunk { address, number: dialled.to_owned().into(), prefix: None },
+                    Address::Contact,
+                ),
             }
         };
         Ok(devices.into_iter().map(&mut target).collect())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tandem_core::account::{Account, Accounts};
+use tandem_core::id::Tenant;
 use tandem_core::ports::AccountPort;
 use tandem_core::routing::Extension;
 
@@ -24,8 +25,8 @@ impl AccountTable {
 }
 
 impl AccountPort for AccountTable {
-    fn find(&self, user_name: &str) -> Option<Arc<Account>> {
-        self.0.load().find(user_name).cloned()
+    fn find(&self, tenant: &Tenant, user_name: &str) -> Option<Arc<Account>> {
+        self.0.load().find(tenant, user_name).cloned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that an operator may decide, from one file and the environment.
 
 mod reference;
+mod telemetry;
 mod trace;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,17 +11,21 @@ use anyhow::{Context, Result, ensure};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tandem_core::numbering::NumberingPlan;
+use tandem_http::identity::IdentityConfig;
 use tandem_sip::config::{SipConfig, TrunkConfig};
 use tracing_subscriber::EnvFilter;
 
+use crate::webhooks::WebhooksConfig;
+
 pub(crate) use reference::reference;
+pub(crate) use telemetry::{OtlpProtocol, TelemetryConfig};
 pub(crate) use trace::{Keep, TraceConfig};
 
 /// Read when no file is named and this one exists.
 const DEFAULT_FILE: &str = "tandem.toml";
 
 /// Settings that are lists: in the environment their items are separated by commas.
-const LISTS: [&str; 3] = ["sip.udp", "sip.tcp", "sip.domains"];
+const LISTS: [&str; 4] = ["sip.udp", "sip.tcp", "sip.domains", "http.trusted_proxies"];
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,8 +39,12 @@ pub(crate) struct Config {
     pub(crate) media: tandem_media::Config,
     pub(crate) calls: tandem_actors::Config,
     pub(crate) storage: tandem_storage::Config,
+    pub(crate) bus: tandem_storage::BusConfig,
     pub(crate) voip: VoipConfig,
     pub(crate) trace: TraceConfig,
+    pub(crate) identity: IdentityConfig,
+    pub(crate) webhooks: WebhooksConfig,
+    pub(crate) telemetry: TelemetryConfig,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }
@@ -104,15 +113,17 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, and the
-    /// DTLS library of every extension that a browser greets it with. The audit comes last: no filter silences it.
+    /// What is logged. ractor tells of every actor that ends, which here is the usual thing; so do migrations, the
+    /// driver of connections that it replaces, and the DTLS library of every extension that a browser greets it with. The audit comes last: no filter silences it.
     ///
     /// # Errors
     /// Directives that cannot be read.
     pub(crate) fn directives(&self) -> Result<EnvFilter> {
         let filter = &self.filter;
-        EnvFilter::try_new(format!("ractor=warn,sea_orm_migration=warn,rtc_dtls=error,{filter},audit=info"))
-            .context("log.filter")
+        EnvFilter::try_new(format!(
+            "ractor=warn,sea_orm_migration=warn,sqlx=warn,sqlx_core=warn,rtc_dtls=error,{filter},audit=info"
+        ))
+        .context("log.filter")
     }
 }
 
@@ -139,6 +150,8 @@ impl Config {
         to_loopback_ip(&mut self.media.address);
         self.media.announce = None;
         self.sip.announce = None;
+        self.webhooks.allow_http = true;
+        self.webhooks.allow_private = true;
         let http = &mut self.http.bind;
         self.sip.udp.iter_mut().chain(&mut self.sip.tcp).chain([http]).for_each(to_loopback);
         self
@@ -158,8 +171,12 @@ impl Config {
         ensure!(!self.http.request_timeout.is_zero(), "http.request_timeout: at least 1 ms");
         ensure!(self.http.connections > 0, "http.connections: at least 1");
         self.storage.check().context("storage")?;
+        self.bus.check().context("bus")?;
         self.media.check()?;
         self.trace.check()?;
+        self.identity.check()?;
+        self.webhooks.check()?;
+        self.telemetry.check()?;
         self.sip.trunk.append(&mut self.trunk);
         Ok(self)
     }
@@ -239,8 +256,14 @@ mod tests {
             ("[node]\nhome_country = \"xx\"\n", "node.home_country"),
             ("[media]\nworkers = 1000\n", "media.workers"),
             ("[storage]\nbatch = 0\n", "storage: batch"),
+            ("[bus]\nstream_replicas = 2\n", "bus: stream_replicas"),
             ("[trace]\nretention = \"1s\"\n", "trace.retention"),
             ("[trace]\nkeep = \"some\"\n", "trace.keep"),
+            ("[webhooks]\nparallel = 0\n", "webhooks.parallel"),
+            ("[identity]\nissuer = \"https://iam.example\"\n", "identity.issuer"),
+            ("[telemetry]\nkeep_calls = 1.5\n", "telemetry.keep_calls"),
+            ("[telemetry]\nprotocol = \"http\"\n", "telemetry.protocol"),
+            ("[telemetry]\nendpoint = \"collector:4317\"\n", "telemetry.endpoint"),
             ("[log]\nfilter = \"a=b=c\"\n", "log.filter"),
             ("[http]\nbnid = \"127.0.0.1:1\"\n", "bnid"),
             ("[[trunk]]\nname = \"a\"\naddress = \"1.2.3.4\"\n", "trunk[0]"),

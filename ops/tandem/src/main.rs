@@ -2,25 +2,36 @@
 
 mod accounts;
 mod ask;
+mod audit_trail;
 mod breaking;
 mod cli;
 mod config;
+mod contracts;
 mod edges;
 mod history;
 mod identity;
+mod last_media;
 mod limits;
 mod operator;
+mod outbox;
+mod outsiders;
 mod plan;
+mod records;
+mod replay;
+mod revoker;
 mod serve;
 mod services;
 mod table;
 mod telemetry;
+mod tenant_list;
+mod tenants;
 mod token;
 mod tracer;
 mod traces;
 mod tree;
 mod user_calls;
 mod users;
+mod webhooks;
 mod why;
 mod witness;
 

@@ -63,7 +63,8 @@ fn client(extension: &Extension) -> Target {
 fn beyond(trunk: &Trunk, number: Number) -> Target {
     let identity = Identity::Trunk { trunk: trunk.name.clone() };
     let party = Party { number: number.clone(), name: None, identity };
-    Target { leg: new_leg(), party, address: Address::Trunk { address: trunk.address, number } }
+    let prefix = trunk.prefix_of(number.reveal()).map(Arc::from);
+    Target { leg: new_leg(), party, address: Address::Trunk { address: trunk.address, number, prefix } }
 }
 
 fn new_leg() -> LegId {
@@ -130,6 +131,7 @@ mod tests {
         };
         let trunk = Trunk {
             name: TrunkName("world".into()),
+            tenant: Tenant::default_tenant(),
             address: ([192, 0, 2, 7], 5060).into(),
             prefixes: vec![String::from("+")],
         };
@@ -164,7 +166,10 @@ mod tests {
     fn a_number_beyond_a_trunk_is_dialled_there() {
         let targets = look_up("+4930123456").unwrap();
         let number = Number::from(String::from("+4930123456"));
-        assert_eq!(targets[0].address, Address::Trunk { address: ([192, 0, 2, 7], 5060).into(), number });
+        assert_eq!(
+            targets[0].address,
+            Address::Trunk { address: ([192, 0, 2, 7], 5060).into(), number, prefix: Some("+".into()) }
+        );
     }
 
     #[test]

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tandem_actors::{Calls, Clock, Group, Node, Outside};
+use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
-use tandem_http::identity::Tokens;
+use tandem_http::identity::{Gate, Issuer, Revocations, Tokens};
 use tandem_http::{Api, Clients, OperatorToken, SignIns};
 use tandem_media::Pool;
 use tandem_provider::{Mock, VoipProvider};
@@ -25,20 +25,28 @@ use tandem_storage::{Bus, Ledger, Storage, node_id};
 use tracing::{info, warn};
 
 use crate::accounts::AccountTable;
+use crate::audit_trail::StoredAudit;
 use crate::cli::say;
 use crate::config::{Config, Provider};
 use crate::edges::Edges;
 use crate::identity::{StoredAccounts, signing_keys};
+use crate::last_media::LastMedia;
 use crate::operator::{MEDIA, NodeOperator};
+use crate::outsiders::StoredOutsiders;
 use crate::plan::LivePlan;
+use crate::records::StoredRecords;
+use crate::revoker::StoredRevoker;
 use crate::services::{
-    AccountLoader, DiskWatch, HttpService, LedgerWriter, MediaWorker, MockProvider, Relay, SessionKeeper, SipLoop,
-    TraceKeeper,
+    AccountLoader, Archivist, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
+    RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
 };
+use crate::telemetry::CallSpans;
+use crate::tenants::TenantTable;
 use crate::token::operator_token;
 use crate::tracer::{ReportedMedia, Tracer};
 use crate::traces::NodeTraces;
 use crate::user_calls::StoredCalls;
+use crate::webhooks::{StoredWebhooks, WebhookEngine};
 use crate::witness::Witness;
 use crate::{limits, telemetry, users};
 use signals::Signals;
@@ -56,16 +64,22 @@ struct Parts {
 /// # Errors
 /// What it lacks to start. Whatever happens later is no error but supervision's.
 pub(crate) async fn run(config: Config, dev: bool) -> Result<()> {
-    let telemetry = telemetry::start(&config.log)?;
-    let outcome = serve(&config, dev).await;
+    let metrics = Arc::new(Metrics::default());
+    let telemetry = telemetry::start(&config, &metrics)?;
+    let outcome = serve(&config, dev, metrics, telemetry.spans.clone()).await;
     telemetry.finish().await;
     outcome
 }
 
-async fn serve(config: &Config, dev: bool) -> Result<()> {
+async fn serve(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<()> {
     limits::check(config);
     let mut signals = Signals::listen()?;
-    let Parts { calls, sip, operator, groups } = assemble(config, dev).await?;
+    // A database that is away may be waited for; whoever does not want to says so.
+    let parts = tokio::select! {
+        parts = assemble(config, dev, metrics, spans) => parts?,
+        () = signals.next() => return Ok(()),
+    };
+    let Parts { calls, sip, operator, groups } = parts;
     let node = Node::start(calls.clone(), groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
@@ -92,11 +106,11 @@ async fn serve(config: &Config, dev: bool) -> Result<()> {
 }
 
 /// Everything that can fail for want of a file, a port or a right fails here, before anything runs.
-async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
-    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
+async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpans) -> Result<Parts> {
+    let clock = Clock::start();
     let storage = Storage::open(&config.storage, metrics.clone()).await?;
     let node = node_id(&config.storage.data_dir)?;
-    let bus = Bus::new(config.storage.bus_capacity, metrics.clone());
+    let bus = Bus::connect(&config.bus, node, config.storage.bus_capacity, metrics.clone()).await?;
     let ledger = Ledger::open(storage.clone(), bus.clone())?;
     ledger.recover(node).await?;
     if dev {
@@ -111,11 +125,12 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let accounts = Arc::new(AccountTable::default());
     let registrar = Registrar::new(config.sip.registration.clone(), ledger.clone(), metrics.clone());
     let registrar = Arc::new(registrar);
-    registrar.restore(storage.load_bindings().await?);
+    registrar.restore(storage.load_bindings(node).await?);
     let tracer = Arc::new(Tracer::new(config.trace.memory_bytes, clock.clone(), metrics.clone()));
     let clients = Clients::new(calls.clone(), node, clock.clone(), metrics.clone(), tracer.clone());
     let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));
-    let sip_clock = clock.clone();
+    let (tenants, sip_clock) = (Arc::new(TenantTable::default()), clock.clone());
+    let auditor = Arc::new(Auditor::new(ledger.clone(), node, clock.clone()));
     let deps = Deps {
         calls: calls.clone(),
         accounts: accounts.clone(),
@@ -123,13 +138,22 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         metrics: metrics.clone(),
         trace: tracer.clone(),
         clock: Arc::new(move || sip_clock.now()),
-        tenant: Tenant::default_tenant(),
+        tenants: tenants.clone(),
+        auditor: auditor.clone(),
         node,
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
     let pool = Arc::new(pool);
-    let media = Arc::new(ReportedMedia { media: pool.clone(), tracer: tracer.clone(), clock: clock.clone() });
+    let last_media = Arc::new(LastMedia::new(pool.clone()));
+    let media = Arc::new(ReportedMedia {
+        media: pool.clone(),
+        tracer: tracer.clone(),
+        last: last_media.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    });
+    storage.tell_settled(tracer.clone());
     let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
     metrics.watch(of_calls);
     metrics.watch(of_pool);
@@ -142,7 +166,12 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     calls.connect(Outside {
         edge: Arc::new(Edges { sip: Arc::new(sip.clone()), clients: clients.clone(), provider }),
         media: media.clone(),
-        ledger: Arc::new(Witness { ledger: ledger.clone(), clients: clients.clone(), tracer: tracer.clone() }),
+        ledger: Arc::new(Witness {
+            ledger: ledger.clone(),
+            clients: clients.clone(),
+            tracer: tracer.clone(),
+            last_media,
+        }),
         bus: bus.clone(),
         plan: plan.clone(),
         trace: tracer.clone(),
@@ -150,9 +179,31 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
 
     let tokens = Arc::new(Tokens::new(signing_keys(&storage).await?)?);
     let keeper = SessionKeeper { storage: storage.clone(), tokens: tokens.clone() };
-    let stored = Arc::new(StoredAccounts::new(storage.clone()));
+    let revocations = Arc::new(Revocations::default());
+    let revocation_keeper = RevocationKeeper {
+        storage: storage.clone(),
+        revocations: revocations.clone(),
+        bus: bus.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    // Nobody is let in before it is known whom not to.
+    revocation_keeper.load().await.map_err(anyhow::Error::from_boxed)?;
+    let issuer = Issuer::new(&config.identity, clock.clone(), metrics.clone()).context("identity")?;
+    let mut gate = Gate::new(tokens.clone(), revocations.clone(), clock.clone(), metrics.clone());
+    if let Some(issuer) = &issuer {
+        let outsiders = StoredOutsiders { storage: storage.clone(), realm: config.sip.realm.clone() };
+        gate = gate.with_issuer(issuer.clone(), Arc::new(outsiders), Tenant::default_tenant());
+    }
+    let revoker = Arc::new(StoredRevoker { storage: storage.clone(), revocations, bus: bus.clone(), node });
+    let stored = Arc::new(StoredAccounts::new(storage.clone(), revoker.clone()));
     let sign_ins = Arc::new(SignIns::new(stored, tokens, clock.clone(), metrics.clone()));
+    let webhooks =
+        StoredWebhooks { storage: storage.clone(), config: config.webhooks.clone(), clock: clock.clone(), node };
+    let engine = WebhookEngine::new(storage.clone(), config.webhooks.clone(), clock.clone(), metrics.clone());
+    let engine = engine.context("webhooks")?;
     let history = Arc::new(StoredCalls(storage.clone()));
+    let records = Arc::new(StoredRecords(storage.clone()));
     let traces = NodeTraces { tracer: tracer.clone(), media, storage: storage.clone(), clock: clock.clone() };
     let trace_keeper = TraceKeeper {
         tracer,
@@ -160,8 +211,12 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         config: config.trace.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        spans,
     };
-    let loader = AccountLoader { storage, accounts, plan, trunks: trunks(config), numbering: config.numbering()? };
+    let archivist = Archivist { storage: storage.clone(), clock: clock.clone() };
+    let (trunks, numbering) = (trunks(config), config.numbering()?);
+    let loader =
+        AccountLoader { storage: storage.clone(), accounts, tenants: tenants.clone(), plan, trunks, numbering };
     loader.load().await?;
     let workers: Vec<_> = MediaWorker::all(&pool, &clock).collect();
     let operator = Arc::new(NodeOperator::new(calls.clone(), pool, workers.clone()));
@@ -173,9 +228,15 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
         may_break: config.ops.allow_break,
         clients,
         sign_ins,
+        gate: Arc::new(gate),
+        revoker,
+        webhooks: Arc::new(webhooks),
         history,
+        records,
         traces: Arc::new(traces),
-        tenant: Tenant::default_tenant(),
+        tenants: tenants.clone(),
+        auditor,
+        audit: Arc::new(StoredAudit(storage.clone())),
         domains: domains(config).into(),
         ring_timeout: config.sip.ring_timeout,
     };
@@ -183,13 +244,18 @@ async fn assemble(config: &Config, dev: bool) -> Result<Parts> {
     let listener = TcpListener::bind(bind).with_context(|| format!("http.bind {bind}"))?;
     let http = HttpService { listener, api, config: config.http.clone() };
 
+    let services = Group::new("services").with(Arc::new(revocation_keeper)).with(Arc::new(engine));
+    let services = match issuer {
+        Some(issuer) => services.with(Arc::new(IssuerKeeper(issuer))),
+        None => services,
+    };
     let disk = DiskWatch { ledger: ledger.clone(), calls: calls.clone() };
     let groups = vec![
         Group::new("ledger").with(Arc::new(LedgerWriter(ledger.clone()))).with(Arc::new(disk)),
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
-        Group::new("services").with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)),
+        services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)).with(Arc::new(archivist)),
     ];
     Ok(Parts { calls, sip, operator, groups })
 }
@@ -205,10 +271,17 @@ fn trunks(config: &Config) -> Vec<Trunk> {
     let named = |name: &str| tandem_core::party::TrunkName(name.into());
     if config.voip.provider == Provider::Mock {
         let nowhere = ([0, 0, 0, 0], 0).into();
-        return vec![Trunk { name: named("mock"), address: nowhere, prefixes: vec![String::from("+")] }];
+        let everybody = Tenant::default_tenant();
+        return vec![Trunk {
+            name: named("mock"),
+            tenant: everybody,
+            address: nowhere,
+            prefixes: vec![String::from("+")],
+        }];
     }
     let trunk = |it: &tandem_sip::config::TrunkConfig| Trunk {
         name: named(&it.name),
+        tenant: it.tenant.clone(),
         address: it.address,
         prefixes: it.prefixes.clone(),
     };

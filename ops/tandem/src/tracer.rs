@@ -23,7 +23,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tandem_actors::Clock;
 use tandem_core::event::{Fact, FactBody};
-use tandem_core::id::{CallId, LegId};
+use tandem_core::id::{CallId, CorrelationId, LegId};
 use tandem_core::metric::{Counter, Metrics};
 use tandem_core::time::Timestamp;
 use tandem_core::trace::{Entry, Story, Subject, TracePort, Trail, What};
@@ -51,6 +51,7 @@ pub(crate) struct Tracer {
 struct Traced {
     trail: Trail,
     legs: Vec<LegId>,
+    correlation: Option<CorrelationId>,
     is_over: bool,
 }
 
@@ -66,8 +67,12 @@ impl Tracer {
         match &fact.body {
             FactBody::CdrClosed(_) => return,
             FactBody::Dialled { leg_id, .. } => self.add_leg(fact.call, *leg_id),
-            FactBody::Started { .. }
-            | FactBody::Ringing { .. }
+            FactBody::Started { .. } => {
+                if let Some(mut traced) = self.calls.get_mut(&fact.call) {
+                    traced.correlation = Some(fact.context.correlation_id);
+                }
+            }
+            FactBody::Ringing { .. }
             | FactBody::Answered { .. }
             | FactBody::LegEnded { .. }
             | FactBody::Ended { .. } => {}
@@ -79,6 +84,11 @@ impl Tracer {
     pub(crate) fn story(&self, call: CallId) -> Option<Story> {
         let traced = self.calls.get(&call)?;
         traced.trail.story(traced.is_over)
+    }
+
+    /// Calls that are here with this id. Looks at all of them.
+    pub(crate) fn correlated(&self, id: CorrelationId) -> Vec<CallId> {
+        self.calls.iter().filter(|it| it.correlation == Some(id)).map(|it| *it.key()).collect()
     }
 
     /// The legs of a call.
@@ -185,7 +195,7 @@ impl TracePort for Tracer {
 #[cfg(test)]
 mod tests {
     use tandem_core::event::Context;
-    use tandem_core::id::{CorrelationId, NodeId, Tenant};
+    use tandem_core::id::{NodeId, Tenant};
     use tandem_core::party::{Identity, Party, TrunkName};
     use tandem_core::time::WallTime;
     use tandem_core::trace::{LIMIT, Way};
@@ -220,7 +230,7 @@ mod tests {
         tracer.begin(call(n), leg(n));
         let (caller, dialled) = (party(), String::from("1002").into());
         tracer.hear(&fact(n, 1, FactBody::Started { leg_id: leg(n), caller, dialled }));
-        tracer.hear(&fact(n, 2, FactBody::Dialled { leg_id: leg(n + 1), callee: party() }));
+        tracer.hear(&fact(n, 2, FactBody::Dialled { leg_id: leg(n + 1), callee: party(), route: None }));
     }
 
     fn say(tracer: &Tracer, n: u128, size: usize) {
@@ -244,6 +254,7 @@ mod tests {
         assert_eq!(legs, [leg(10), leg(11), leg(11)]);
         assert_eq!(story.entries.len(), 5);
         assert_eq!(tracer.legs_of(call(20)), [leg(20), leg(21)]);
+        assert_eq!(tracer.correlated(CorrelationId::from_uuid(Uuid::from_u128(20))), [call(20)]);
         assert!(tracer.follows(leg(21)) && !tracer.follows(leg(99)));
         assert_eq!(tracer.story(call(99)), None);
         let text = serde_json::to_string(&story).unwrap();

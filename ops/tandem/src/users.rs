@@ -3,9 +3,13 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{Context, Result, ensure};
-use tandem_core::id::Tenant;
+use tandem_core::account::Role;
+use tandem_core::audit::Action;
+use tandem_core::id::{Tenant, UserId};
 use tandem_storage::{AccountError, NewUser, Storage};
 
+use crate::audit_trail;
+use crate::config::Config;
 use crate::table::table;
 
 /// Names and extensions of the development accounts; each password is the name.
@@ -18,9 +22,9 @@ const HAS_DEVELOPMENT_ACCOUNTS: &str = "the database has development accounts: u
 /// # Errors
 /// The database does not take them.
 pub(crate) async fn add_development_accounts(storage: &Storage, realm: &str) -> Result<(), AccountError> {
-    let tenant = Tenant::default_tenant();
+    let (tenant, role) = (Tenant::default_tenant(), Role::User);
     for (name, extension) in DEVELOPMENT {
-        let new = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm };
+        let new = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm, role };
         match storage.add_user(new).await {
             Ok(_) | Err(AccountError::AlreadyExists) => {}
             Err(error) => return Err(error),
@@ -37,7 +41,8 @@ pub(crate) async fn refuse_development_accounts(storage: &Storage, realm: &str) 
     let tenant = Tenant::default_tenant();
     for account in storage.load_accounts().await? {
         let is_known = DEVELOPMENT.into_iter().any(|(name, extension)| {
-            let known = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm };
+            let role = Role::User;
+            let known = NewUser { tenant: &tenant, name, extension, display_name: None, password: name, realm, role };
             known.digests() == account.ha1
         });
         ensure!(!is_known, "{HAS_DEVELOPMENT_ACCOUNTS}");
@@ -52,24 +57,32 @@ pub(crate) async fn refuse_development_accounts(storage: &Storage, realm: &str) 
     Ok(())
 }
 
+/// Somebody to be added from the command line.
+pub(crate) struct Added<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) name: &'a str,
+    pub(crate) extension: &'a str,
+    pub(crate) display_name: Option<&'a str>,
+    pub(crate) role: Role,
+}
+
 /// Adds one user; the password is a line of standard input.
 ///
 /// # Errors
-/// No password, a name or extension that is taken or empty, or a database that does not take it.
-pub(crate) async fn add(
-    storage: &Storage,
-    realm: &str,
-    name: &str,
-    extension: &str,
-    display_name: Option<&str>,
-) -> Result<String> {
+/// No password, no such tenant, a name or extension that is taken or empty, or a database that does not take it.
+pub(crate) async fn add(config: &Config, storage: &Storage, added: Added<'_>) -> Result<String> {
+    let Added { tenant, name, extension, display_name, role } = added;
     let is_dialable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | '*');
     ensure!(!name.is_empty(), "the name is empty");
     ensure!(!extension.is_empty() && extension.chars().all(is_dialable), "the extension cannot be dialled");
-    let tenant = Tenant::default_tenant();
+    let is_there = *tenant == Tenant::default_tenant()
+        || storage.list_tenants().await?.iter().any(|listed| listed.tenant == *tenant);
+    ensure!(is_there, "there is no tenant {tenant}: `tandem tenant add {tenant}`");
     let password = read_password()?;
-    let new = NewUser { tenant: &tenant, name, extension, display_name, password: &password, realm };
-    let id = storage.add_user(new).await?;
+    let realm = &config.sip.realm;
+    let new = NewUser { tenant, name, extension, display_name, password: &password, realm, role };
+    let id: UserId = storage.add_user(new).await?;
+    audit_trail::note(config, storage, tenant, Action::UserAdded, id).await?;
     Ok(format!("{id}\n"))
 }
 
@@ -81,9 +94,10 @@ pub(crate) async fn list(storage: &Storage) -> Result<String> {
     let users = storage.list_users().await?;
     let row = |user: &tandem_storage::User| {
         let display_name = user.display_name.as_ref().map(|it| it.reveal().clone()).unwrap_or_default();
-        [user.extension.reveal().clone(), user.name.reveal().clone(), display_name, user.user_id.to_string()]
+        let (tenant, role, id) = (user.tenant.to_string(), user.role.name().to_owned(), user.user_id.to_string());
+        [user.extension.reveal().clone(), user.name.reveal().clone(), display_name, tenant, role, id]
     };
-    Ok(table(["EXTENSION", "NAME", "DISPLAY NAME", "ID"], &users.iter().map(row).collect::<Vec<_>>()))
+    Ok(table(["EXTENSION", "NAME", "DISPLAY NAME", "TENANT", "ROLE", "ID"], &users.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn read_password() -> Result<String> {
@@ -119,6 +133,7 @@ mod tests {
             display_name: None,
             password: "s3cret",
             realm: "tandem",
+            role: Role::User,
         };
         storage.add_user(own).await.unwrap();
         refuse_development_accounts(&storage, "tandem").await.unwrap();

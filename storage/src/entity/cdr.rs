@@ -25,6 +25,23 @@ pub struct Model {
     pub ended_by: String,
     #[sea_orm(column_type = "JsonBinary")]
     pub legs: Json,
+    pub direction: Option<String>,
+    pub answered: bool,
+    pub billable_seconds: i64,
+    pub sip_status: Option<i16>,
+    pub caller_user_id: Option<String>,
+    pub caller_e164: Option<String>,
+    pub callee_user_id: Option<String>,
+    pub callee_e164: Option<String>,
+    pub dialled_e164: Option<String>,
+    pub trunk_in: Option<String>,
+    pub trunk_out: Option<String>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub route: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub recording_ids: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub transfer: Option<Json>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

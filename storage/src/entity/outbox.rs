@@ -1,4 +1,4 @@
-//! Facts on their way to the bus, and the history of every call.
+//! Events on their way to the bus. A row goes when the bus has its event.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,18 +7,17 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    pub tenant: String,
+    pub shard: i16,
     pub aggregate: String,
     pub seq: i32,
-    pub correlation_id: String,
-    pub event_type: String,
-    pub subject: String,
-    #[sea_orm(column_type = "Text")]
-    pub payload: String,
-    #[sea_orm(column_type = "Text")]
-    pub fact: String,
     pub created_at: DateTimeUtc,
-    pub published_at: Option<DateTimeUtc>,
+    /// How often the bus refused this event, not how often it was away.
+    pub attempts: i16,
+    /// Set aside since then: refused too often.
+    pub refused_at: Option<DateTimeUtc>,
+    /// Why it was refused last.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

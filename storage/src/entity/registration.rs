@@ -25,6 +25,7 @@ pub struct Model {
     pub user_agent: Option<String>,
     pub expires_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    pub node_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -8,6 +8,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub created_at: DateTimeUtc,
+    pub enabled: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,7 @@ pub struct Model {
     pub password_hash: Option<String>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    pub role: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

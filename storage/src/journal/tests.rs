@@ -23,7 +23,7 @@ fn contacts<'a>(batch: &'a Batch) -> Vec<&'a str> {
             BindingChange::Unbound { contact, .. } => Some(contact.as_str()),
             BindingChange::Bound(_) => None,
         },
-        Entry::Fact(_) => None,
+        Entry::Fact(_) | Entry::Audit(_) => None,
     };
     batch.entries.iter().filter_map(contact).collect()
 }

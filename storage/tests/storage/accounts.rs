@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use sea_orm::ConnectionTrait;
 use sea_orm_migration::MigratorTrait;
-use tandem_core::account::Accounts;
+use tandem_core::account::{Accounts, Role};
 use tandem_core::id::Tenant;
-use tandem_storage::{AccountError, Migrations, NewUser};
+use tandem_storage::{AccountError, Engine, Migrations, NewUser, QueryError};
 
-use crate::support::Home;
+use super::ENGINE;
+use super::support::{Home, on};
 
 pub(crate) fn alice(tenant: &Tenant) -> NewUser<'_> {
     NewUser {
@@ -17,6 +19,7 @@ pub(crate) fn alice(tenant: &Tenant) -> NewUser<'_> {
         display_name: Some("Alice"),
         password: "secret",
         realm: "tandem",
+        role: Role::User,
     }
 }
 
@@ -28,7 +31,7 @@ async fn a_user_that_was_added_can_sign_and_her_password_is_nowhere() {
     let user_id = storage.add_user(alice(&tenant)).await.unwrap();
 
     let accounts = Accounts::new(storage.load_accounts().await.unwrap());
-    let account = accounts.find("1001").unwrap();
+    let account = accounts.find(&tenant, "1001").unwrap();
     assert_eq!((account.user_id, account.display_name.as_deref()), (user_id, Some("Alice")));
     // printf '1001:tandem:secret' | md5sum; … | sha256sum
     assert_eq!(account.ha1.md5, "c3c13a6f925563ab1a4905f6c3073f30");
@@ -36,8 +39,10 @@ async fn a_user_that_was_added_can_sign_and_her_password_is_nowhere() {
     let listed = storage.list_users().await.unwrap();
     assert_eq!((listed.len(), listed[0].name.reveal().as_str()), (1, "alice"));
     drop(storage);
-    let database = std::fs::metadata(home.config.data_dir.join("tandem.db")).unwrap();
-    assert_eq!(database.permissions().mode() & 0o077, 0);
+    if ENGINE == Engine::Sqlite {
+        let database = std::fs::metadata(home.config.data_dir.join("tandem.db")).unwrap();
+        assert_eq!(database.permissions().mode() & 0o077, 0);
+    }
     for file in std::fs::read_dir(&home.config.data_dir).unwrap() {
         let path = file.unwrap().path();
         let bytes = if path.is_file() { std::fs::read(path).unwrap() } else { Vec::new() };
@@ -75,32 +80,53 @@ async fn every_step_of_the_schema_can_be_taken_back_and_taken_again() {
     let home = Home::new();
     drop(home.open().await);
     let db = home.other_program().await;
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
-        AND name <> 'seaql_migrations' ORDER BY name";
     let all = [
+        "audit_events",
         "call_traces",
         "calls",
         "cdrs",
         "devices",
+        "events",
+        "external_identities",
         "legs",
         "outbox",
+        "outbox_shards",
         "registrations",
+        "revocations",
         "sessions",
         "signing_keys",
+        "tenant_domains",
         "tenants",
         "users",
+        "webhook_deliveries",
+        "webhook_endpoints",
     ];
-    assert_eq!(home.select(tables).await, all);
+    assert_eq!(home.tables().await, all);
     Migrations::down(&db, None).await.unwrap();
-    assert_eq!(home.select(tables).await, [""; 0]);
+    assert_eq!(home.tables().await, [""; 0]);
     Migrations::up(&db, None).await.unwrap();
-    assert_eq!(home.select(tables).await, all);
+    assert_eq!(home.tables().await, all);
     for table in all {
-        let tenant = format!("SELECT name FROM pragma_table_info('{table}') WHERE name = 'tenant'");
-        // A key signs for every tenant.
-        let has_tenant = !["tenants", "signing_keys"].contains(&table);
-        assert_eq!(home.select(&tenant).await.len(), usize::from(has_tenant), "{table}");
+        let tenants = home.columns(table).await.iter().filter(|it| it.starts_with("tenant ")).count();
+        // A key signs for every tenant; the outbox points at events, which have theirs.
+        let has_tenant = !["tenants", "signing_keys", "outbox", "outbox_shards"].contains(&table);
+        assert_eq!(tenants, usize::from(has_tenant), "{table}");
     }
-    let session = "SELECT type FROM pragma_table_info('calls') WHERE name = 'session_id'";
-    assert_eq!(home.select(session).await, ["varchar(255)"]);
+    let session = on("session_id varchar(255)", "session_id character varying(255)");
+    assert!(home.columns("calls").await.contains(&session));
+}
+
+#[tokio::test]
+async fn whatever_is_there_already_is_a_conflict_and_nothing_else_is() {
+    let home = Home::new();
+    home.open().await.storage.add_user(alice(&Tenant::default_tenant())).await.unwrap();
+    let db = home.other_program().await;
+    let again = "INSERT INTO tenants SELECT * FROM tenants";
+    let orphan = "INSERT INTO sessions VALUES ('a', 'b', 'nobody', 'c', 'd', '2026-01-01T00:00:00+00:00', \
+        '2026-01-01T00:00:00+00:00', NULL)";
+    let nothing = "SELECT 1 FROM nothing";
+    for (sql, is_conflict) in [(again, true), (orphan, false), (nothing, false)] {
+        let error = QueryError::from(db.execute_unprepared(sql).await.unwrap_err());
+        assert_eq!(matches!(error, QueryError::Conflict), is_conflict, "{error:?}");
+    }
 }

@@ -3,18 +3,21 @@
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use tandem_core::metric::{Counter, Gauge};
 use tandem_storage::{Bus, JournalError, Ledger};
 
-use crate::support::{Home, LONG, talked};
+use super::support::{Home, LONG, on, talked};
 
 #[tokio::test]
 async fn a_database_that_is_away_for_a_while_loses_nothing() {
-    let home = Home::new();
+    let mut home = Home::new();
+    home.config.statement_timeout = Duration::from_millis(200);
     let process = home.open().await;
+    // Another one has it all to itself.
     let other = home.other_program().await;
-    other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let other = other.begin().await.unwrap();
+    other.execute_unprepared(&on("UPDATE calls SET id = id", "LOCK TABLE calls")).await.unwrap();
     process.commit(&talked(1));
 
     let outage = Duration::from_millis(500);
@@ -25,9 +28,9 @@ async fn a_database_that_is_away_for_a_while_loses_nothing() {
     assert_eq!(process.ledger.flush(Duration::from_millis(100)).await.unwrap_err().left, 8);
     process.commit(&talked(2));
 
-    other.execute_unprepared("ROLLBACK").await.unwrap();
+    other.rollback().await.unwrap();
     process.store().await;
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["16"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["16"]);
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM cdrs").await, ["2"]);
 }
 
@@ -86,7 +89,7 @@ async fn a_loop_that_is_dropped_at_any_moment_and_begun_again_stores_everything_
         let _ = tokio::time::timeout(Duration::from_micros(micros), process.ledger.write_loop()).await;
     }
     process.ledger.flush(LONG).await.unwrap();
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["400"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["400"]);
     assert_eq!(home.select("SELECT DISTINCT status || last_fact FROM calls").await, ["completed8"]);
     assert_eq!(process.metrics.gauge(Gauge::JournalBacklog), 0);
 }

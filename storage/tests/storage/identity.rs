@@ -4,8 +4,8 @@ use tandem_core::id::{Tenant, UserId};
 use tandem_core::metric::Metrics;
 use tandem_storage::Storage;
 
-use crate::accounts::alice;
-use crate::support::{Home, LONG, Process, uuid};
+use super::accounts::alice;
+use super::support::{Home, LONG, Process, on, uuid};
 
 async fn signed_in(home: &Home) -> (Process, UserId) {
     let process = home.open().await;
@@ -26,6 +26,8 @@ async fn only_the_right_password_of_the_right_user_of_the_right_tenant_signs_in(
         (&tenant, "alice", ""),
         (&tenant, "alicia", "secret"),
         (&tenant, "", "secret"),
+        (&tenant, "alice\0", "secret"),
+        (&tenant, "alice", "secret\0"),
         (&other, "alice", "secret"),
     ] {
         let user = process.storage.verify_password(tenant, name, password).await.unwrap();
@@ -129,7 +131,7 @@ async fn a_closed_an_expired_and_an_invented_session_all_continue_nothing() {
     }
     assert!(storage.refresh_session(open.reveal()).await.unwrap().is_some(), "none of that touched another one");
     assert_eq!(storage.refresh_session(&altered).await.unwrap(), None);
-    home.execute("PRAGMA foreign_keys = ON; DELETE FROM users").await;
+    home.execute(&on("PRAGMA foreign_keys = ON; DELETE FROM users", "DELETE FROM users")).await;
     assert_eq!(home.select("SELECT id FROM sessions").await, [""; 0]);
     assert!(storage.open_session(&tenant, user).await.is_err());
 }
@@ -160,7 +162,8 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_verifies_after_i
     assert_eq!((published.len(), &published[0]), (2, &old[0]));
 
     let retire = async |ago: &str| {
-        let at = format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-{ago}')");
+        let at =
+            on(&format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-{ago}')"), &format!("now() - interval '{ago}'"));
         home.execute(&format!("UPDATE signing_keys SET retired_at = {at} WHERE kid = '{}'", old[0])).await;
     };
     retire("10 minutes").await;

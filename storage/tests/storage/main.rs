@@ -1,15 +1,55 @@
-//! Storage as the node uses it: real files, a real database, and everything that can come between them.
+//! Storage as the node uses it: real files, a real database, and everything that can come between them. One suite, run
+//! once on each engine.
 
-mod accounts;
-mod faults;
-// What is marked so may unwrap, like the tests themselves.
+#![allow(clippy::duplicate_mod, reason = "one suite, once for each engine")]
+
 #[cfg(test)]
-mod history;
+mod bus_server;
+
 #[cfg(test)]
-mod identity;
-mod recovery;
-mod rows;
+#[path = "."]
+mod sqlite {
+    const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
+
+    mod accounts;
+    mod bus;
+    mod cdrs;
+    mod faults;
+    mod history;
+    mod identity;
+    mod outbox;
+    mod outside;
+    mod poison;
+    mod recovery;
+    mod retention;
+    mod rows;
+    mod support;
+    mod tenancy;
+    mod traces;
+    mod webhooks;
+}
+
 #[cfg(test)]
-mod support;
-#[cfg(test)]
-mod traces;
+#[path = "."]
+mod postgres {
+    const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
+
+    mod accounts;
+    mod bus;
+    mod cdrs;
+    mod cluster;
+    mod faults;
+    mod history;
+    mod identity;
+    mod outage;
+    mod outbox;
+    mod outside;
+    mod poison;
+    mod recovery;
+    mod retention;
+    mod rows;
+    mod support;
+    mod tenancy;
+    mod traces;
+    mod webhooks;
+}

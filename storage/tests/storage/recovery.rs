@@ -9,7 +9,7 @@ use tandem_core::event::Side;
 use tandem_core::id::NodeId;
 use tandem_core::time::WallTime;
 
-use crate::support::{Home, at, call_id, node, talked, uuid};
+use super::support::{Home, at, call_id, node, talked, uuid};
 
 #[tokio::test]
 async fn what_only_the_journal_had_is_stored_by_the_next_process() {
@@ -23,7 +23,7 @@ async fn what_only_the_journal_had_is_stored_by_the_next_process() {
     let next = home.open().await;
     assert_eq!(next.ledger.recover(node()).await.unwrap(), 0);
     assert_eq!(home.select("SELECT cast(talk_ms AS text) FROM cdrs").await, ["60000"; 2]);
-    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["16"]);
+    assert_eq!(home.select("SELECT cast(count(*) AS text) FROM events").await, ["16"]);
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn an_entry_that_was_being_written_is_cut_off_and_those_before_it_are_kept
     let next = home.open().await;
     assert!(std::fs::metadata(&segment).unwrap().len() < whole - 5);
     next.store().await;
-    assert_eq!(home.select("SELECT cast(max(seq) AS text) FROM outbox").await, ["2"]);
+    assert_eq!(home.select("SELECT cast(max(seq) AS text) FROM events").await, ["2"]);
     next.commit(&talked(1)[2..]);
     next.store().await;
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM cdrs").await, ["1"]);
@@ -130,7 +130,7 @@ async fn a_call_with_damaged_facts_stays_open_and_keeps_nobody_from_starting() {
     process.commit(&talked(1)[..4]);
     process.commit(&talked(2)[..4]);
     process.store().await;
-    let damage = format!("UPDATE outbox SET fact = '{{' WHERE aggregate = '{}' AND seq = 2", call_id(1));
+    let damage = format!("UPDATE events SET payload = '{{' WHERE aggregate = '{}' AND seq = 2", call_id(1));
     home.other_program().await.execute_unprepared(&damage).await.unwrap();
 
     assert_eq!(process.ledger.recover(node()).await.unwrap(), 1);

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tandem_core::cause::Cause;
-use tandem_core::cdr::CdrFold;
+use tandem_core::cdr::{CdrFold, Route};
 use tandem_core::event::{Context, Fact, FactBody, Side};
 use tandem_core::id::{CallId, CorrelationId, DeviceId, LegId, NodeId, Tenant, UserId};
 use tandem_core::location::{Binding, Flow, Transport};
@@ -14,16 +14,22 @@ use tandem_core::metric::Metrics;
 use tandem_core::party::{Identity, Party, TrunkName};
 use tandem_core::ports::LedgerPort;
 use tandem_core::time::WallTime;
-use tandem_storage::{Bus, Config, Ledger, Storage};
+use tandem_storage::{Bus, BusConfig, BusError, Config, Engine, Ledger, Storage};
+use tandem_testbed::postgres::{Database, Postgres};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::ENGINE;
+
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A data folder. What is opened in it is dropped without a goodbye, as a killed process leaves it.
+/// A data folder, and a database on the engine of the suite. What is opened in it is dropped without a goodbye, as a killed process leaves it.
 pub(crate) struct Home {
     pub(crate) config: Config,
+    /// Where the database is; `None` is in the folder.
+    pub(crate) url: Option<String>,
     _dir: TempDir,
+    _database: Option<Database<'static>>,
 }
 
 /// A process that has the folder open.
@@ -32,21 +38,39 @@ pub(crate) struct Process {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Which node its data folder makes it.
+    pub(crate) node: NodeId,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
+        let database = (ENGINE == Engine::Postgres).then(|| Postgres::shared().database().unwrap());
+        let url = database.as_ref().map(Database::url);
+        Self { _database: database, ..Self::at(url) }
+    }
+
+    /// One whose database is there, and not dropped with it.
+    pub(crate) fn at(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let busy_timeout = Duration::from_millis(200);
-        Self { config: Config { data_dir: dir.path().join("var"), busy_timeout, ..Config::default() }, _dir: dir }
+        let (busy_timeout, statement_timeout) = (Duration::from_millis(200), Duration::from_secs(10));
+        let (data_dir, readers, writers) = (dir.path().join("var"), 2, 2);
+        let database_url = url.clone().map(Into::into);
+        let config =
+            Config { data_dir, database_url, busy_timeout, statement_timeout, readers, writers, ..Config::default() };
+        Self { config, url, _dir: dir, _database: None }
     }
 
     pub(crate) async fn open(&self) -> Process {
+        self.open_on(&BusConfig::default()).await.unwrap()
+    }
+
+    pub(crate) async fn open_on(&self, bus: &BusConfig) -> Result<Process, BusError> {
         let metrics = Arc::new(Metrics::default());
         let storage = Storage::open(&self.config, metrics.clone()).await.unwrap();
-        let bus = Bus::new(self.config.bus_capacity, metrics.clone());
+        let node = tandem_storage::node_id(&self.config.data_dir).unwrap();
+        let bus = Bus::connect(bus, node, self.config.bus_capacity, metrics.clone()).await?;
         let ledger = Ledger::open(storage.clone(), bus.clone()).unwrap();
-        Process { storage, ledger, bus, metrics }
+        Ok(Process { storage, ledger, bus, metrics, node })
     }
 
     pub(crate) fn journal(&self, file: &str) -> PathBuf {
@@ -55,7 +79,8 @@ impl Home {
 
     /// Another program that looks into the database.
     pub(crate) async fn other_program(&self) -> DatabaseConnection {
-        Database::connect(format!("sqlite://{}/tandem.db", self.config.data_dir.display())).await.unwrap()
+        let file = || format!("sqlite://{}/tandem.db", self.config.data_dir.display());
+        sea_orm::Database::connect(self.url.clone().unwrap_or_else(file)).await.unwrap()
     }
 
     /// Another program changes rows.
@@ -63,7 +88,26 @@ impl Home {
         self.other_program().await.execute_unprepared(sql).await.unwrap();
     }
 
-    /// What `sqlite3 var/tandem.db '<sql>'` shows: one line per row.
+    /// Tables of ours, by name.
+    pub(crate) async fn tables(&self) -> Vec<String> {
+        let tables = on(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+            "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'",
+        );
+        self.select(&format!("SELECT name FROM ({tables}) t WHERE name <> 'seaql_migrations' ORDER BY name")).await
+    }
+
+    /// Columns of a table, each with its type.
+    pub(crate) async fn columns(&self, table: &str) -> Vec<String> {
+        let shape = "column_name || ' ' || data_type || coalesce('(' || character_maximum_length || ')', '')";
+        self.select(&on(
+            &format!("SELECT name || ' ' || type FROM pragma_table_info('{table}')"),
+            &format!("SELECT {shape} FROM information_schema.columns WHERE table_name = '{table}'"),
+        ))
+        .await
+    }
+
+    /// What `sqlite3` or `psql` shows: one line per row.
     pub(crate) async fn select(&self, sql: &str) -> Vec<String> {
         let db = self.other_program().await;
         let wrapped = Statement::from_string(db.get_database_backend(), sql.to_owned());
@@ -71,6 +115,25 @@ impl Home {
         let shown = rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap());
         shown.collect()
     }
+}
+
+/// What differs between the engines.
+pub(crate) fn on(sqlite: &str, postgres: &str) -> String {
+    match ENGINE {
+        Engine::Sqlite => sqlite,
+        Engine::Postgres => postgres,
+    }
+    .to_owned()
+}
+
+/// Some columns of a row in one line, those that are times as RFC 3339 has them.
+pub(crate) fn line(columns: &str) -> String {
+    let shown = |name: &str| match name.ends_with("_at") {
+        true => on(name, &format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')")),
+        false => name.to_owned(),
+    };
+    let columns: Vec<_> = columns.split(", ").map(shown).collect();
+    format!("concat_ws('|', {})", columns.join(", "))
 }
 
 impl Process {
@@ -108,11 +171,21 @@ pub(crate) fn at(second: i64) -> WallTime {
 /// after 63 s.
 pub(crate) fn talked(n: u128) -> Vec<Fact> {
     let (caller, callee) = (leg(n, 1), leg(n, 2));
-    let over = |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None };
+    let over =
+        |leg_id| FactBody::LegEnded { leg_id, cause: Cause::Normal, sip_status: None, rang_at: None, media: None };
     let answered = Fact { sdp: Some("v=0 answer".into()), ..fact(n, 4, 3, FactBody::Answered { leg_id: callee }) };
     let mut facts = vec![
         Fact { sdp: Some("v=0 offer".into()), ..fact(n, 1, 0, started(caller)) },
-        fact(n, 2, 0, FactBody::Dialled { leg_id: callee, callee: bob() }),
+        fact(
+            n,
+            2,
+            0,
+            FactBody::Dialled {
+                leg_id: callee,
+                callee: bob(),
+                route: Some(Route::Trunk { prefix: Some("+".to_owned()) }),
+            },
+        ),
         fact(n, 3, 1, FactBody::Ringing { leg_id: callee }),
         answered,
         fact(n, 5, 63, over(callee)),

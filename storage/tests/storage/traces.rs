@@ -6,9 +6,11 @@ use std::time::Duration;
 use tandem_core::event::Fact;
 use tandem_core::id::LegId;
 use tandem_core::trace::{Entry, Story, Trail, Way, What, Wire};
-use tandem_storage::{Config, OpenError, PackedTrace, QueryError, Storage};
+use tandem_storage::{Config, Engine, OpenError, PackedTrace, QueryError, Storage};
+use tandem_testbed::postgres::Postgres;
 
-use crate::support::{Home, at, call_id, leg, talked};
+use super::ENGINE;
+use super::support::{Home, at, call_id, leg, on, talked};
 
 fn message(leg: LegId, second: i64) -> Entry {
     let text = format!("INVITE sip:1002@h SIP/2.0\r\nX-Pad: {}\r\n\r\nv=0\r\n", "pad".repeat(200));
@@ -75,9 +77,14 @@ async fn of_a_call_whose_story_was_not_kept_the_facts_are_told() {
 async fn a_database_that_is_only_read_has_to_be_there_and_stays_as_it_is() {
     let home = Home::new();
     let data_dir = home.config.data_dir.join("elsewhere");
-    let config = Config { data_dir: data_dir.clone(), ..home.config.clone() };
+    let elsewhere = home.config.database_url.is_some().then(|| Postgres::shared().url("elsewhere").into());
+    let config = Config { data_dir: data_dir.clone(), database_url: elsewhere, ..home.config.clone() };
     let missing = Storage::open_existing(&config, Arc::default()).await.unwrap_err();
-    assert!(matches!(&missing, OpenError::Missing { path } if *path == data_dir.join("tandem.db")), "{missing}");
+    match (&missing, ENGINE) {
+        (OpenError::Missing { path }, Engine::Sqlite) => assert_eq!(*path, data_dir.join("tandem.db")),
+        (OpenError::Connect(why), Engine::Postgres) => assert!(why.to_string().contains("does not exist"), "{why}"),
+        _ => panic!("{missing}"),
+    }
     assert!(!data_dir.exists());
     home.open().await.storage.keep_traces(packed(1..2)).await.unwrap();
     let storage = Storage::open_existing(&home.config, Arc::default()).await.unwrap();
@@ -90,6 +97,6 @@ async fn a_damaged_row_is_said_to_be() {
     let home = Home::new();
     let storage = home.open().await.storage;
     storage.keep_traces(packed(1..2)).await.unwrap();
-    home.execute("UPDATE call_traces SET body = x'00'").await;
+    home.execute(&on("UPDATE call_traces SET body = x'00'", "UPDATE call_traces SET body = '\\x00'")).await;
     assert!(matches!(storage.trace(call_id(1)).await, Err(QueryError::Damaged { table: "call_traces" })));
 }

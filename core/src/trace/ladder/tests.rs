@@ -124,7 +124,7 @@ fn every_kind_of_note_of_any_leg_fits_the_screen() {
             name: Some(long.clone().into()),
             identity: Identity::Trunk { trunk: crate::party::TrunkName(long.as_str().into()) },
         };
-        let body = FactBody::Dialled { leg_id: leg(100 + n), callee };
+        let body = FactBody::Dialled { leg_id: leg(100 + n), callee, route: None };
         let call = CallId::from_uuid(Uuid::from_u128(0xca11));
         let number = 100 + u32::try_from(n).unwrap();
         let fact = Fact { context: context.clone(), call, number, at: at(5), caused_by: None, sdp: None, body };

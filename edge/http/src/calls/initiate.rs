@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
@@ -16,6 +17,7 @@ use tandem_core::party::{Identity, Number, Party};
 use tandem_core::pii::Pii;
 use tandem_core::ports::EdgePort;
 use tandem_core::trace::Way;
+use tandem_core::trace_context::{SpanId, TraceParent, traceparent};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, error, info};
@@ -44,9 +46,16 @@ pub(crate) struct InitiateRequest {
     phone_number: Pii<String>,
 }
 
+/// Name of the header (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
 /// A call that has begun.
 #[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct Initiated {
+    /// Its trace, and its span in it.
+    #[serde(skip)]
+    #[schema(ignore)]
+    traceparent: String,
     call_id: String,
     session_id: String,
     /// To be answered within 15 s.
@@ -58,9 +67,11 @@ pub(crate) struct Initiated {
 /// Call somebody.
 #[utoipa::path(post, path = "/api/v1/calls/initiate", tag = "calls", security(("bearer" = [])),
     request_body = InitiateRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key does it once, for 10 minutes", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key does it once, for 10 minutes", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("traceparent" = Option<String>, Header, description = "W3C trace context: its trace id becomes the call's correlation id. One that is not valid counts as none")),
     responses(
-        (status = 200, description = "The callee is being called; answer the offer within 15 s", body = Initiated),
+        (status = 200, description = "The callee is being called; answer the offer within 15 s", body = Initiated,
+            headers(("traceparent" = String, description = "The call's trace, and its span"))),
         (status = 400, description = "`validation_error`", body = ErrorBody),
         (status = 401, description = "`unauthorized`", body = ErrorBody),
         (status = 403, description = "`forbidden`: the user may not call there", body = ErrorBody),
@@ -75,24 +86,48 @@ pub(crate) async fn initiate(
     principal: Principal,
     headers: HeaderMap,
     Body(request): Body<InitiateRequest>,
-) -> Result<Json<Initiated>, Problem> {
+) -> Result<Response, Problem> {
     let key = idempotency::key(&headers)?;
-    let dialled = dialled::read(request.phone_number.reveal(), &shared.api.domains)?;
+    let sender = sender(&headers);
+    let tenants = shared.api.tenants.tenants();
+    if !tenants.is_enabled(&principal.tenant) {
+        return Err(Problem::Forbidden);
+    }
+    let is_ours = |host: &str| match tenants.owner(host) {
+        Some(owner) => *owner == principal.tenant,
+        None => shared.api.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host)),
+    };
+    let dialled = dialled::read(request.phone_number.reveal(), is_ours)?;
     let clients = shared.api.clients.clone();
     // A client that goes away in the middle may come again with its key, and finds what it began.
     let begun = clients.tasks.spawn(async move {
         let (api, user) = (&shared.api, principal.key());
         let asked = dialled.clone();
-        api.clients.idempotency.once(user, key, asked, begin(api, &principal, dialled)).await
+        api.clients.idempotency.once(user, key, asked, begin(api, &principal, dialled, sender)).await
     });
-    begun.await.unwrap_or(Err(Problem::InitiationFailed)).map(Json)
+    let begun = begun.await.unwrap_or(Err(Problem::InitiationFailed))?;
+    let trace = HeaderValue::from_str(&begun.traceparent).ok().map(|it| [(TRACEPARENT, it)]);
+    Ok((trace, Json(begun)).into_response())
 }
 
-async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Initiated, Problem> {
+/// Whose trace the call is to be a part of. One that is not valid is none, as the standard wants it.
+fn sender(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut sent = headers.get_all(TRACEPARENT).iter();
+    let (sent, None) = (sent.next()?, sent.next()) else { return None };
+    sent.to_str().ok()?.parse().ok()
+}
+
+async fn begin(
+    api: &Api,
+    principal: &Principal,
+    dialled: Number,
+    sender: Option<TraceParent>,
+) -> Result<Initiated, Problem> {
     let (call, leg) = (CallId::from_uuid(Uuid::now_v7()), LegId::from_uuid(Uuid::now_v7()));
-    let correlation_id = CorrelationId::from_uuid(Uuid::new_v4());
+    let correlation_id = sender.map_or_else(|| CorrelationId::from_uuid(Uuid::new_v4()), |it| it.correlation_id);
     let started_at = api.clients.clock.now().wall;
-    let asked = format!("POST initiate {}", dialled.reveal());
+    let sent = sender.map(|it| format!("\r\n{TRACEPARENT}: {}", traceparent(it.correlation_id, it.parent)));
+    let asked = format!("POST initiate {}{}", dialled.reveal(), sent.unwrap_or_default());
     let proposed = api.clients.begin(&principal.key(), call, leg)?;
     let context = Context { tenant: principal.tenant.clone(), correlation_id, node: api.clients.node };
     let new = NewCall {
@@ -122,7 +157,8 @@ async fn begin(api: &Api, principal: &Principal, dialled: Number) -> Result<Init
             info!(call_id = %call, %correlation_id, leg_id = %leg, user_id = %principal.user_id, "call initiated");
             api.metrics.count(Counter::ApiCallsInitiated);
             let (call_id, session_id, start_time) = (call.to_string(), leg.to_string(), time(started_at));
-            Ok(Initiated { call_id, session_id, sdp_offer, status: Status::Connecting, start_time })
+            let traceparent = traceparent(correlation_id, SpanId::of_call(call));
+            Ok(Initiated { traceparent, call_id, session_id, sdp_offer, status: Status::Connecting, start_time })
         }
         Err(cause) => {
             api.metrics.count(Counter::ApiCallsFailed);

@@ -67,7 +67,7 @@ impl Followed {
                 let call = UserCall { peer: dialled.clone(), ..self.call(fact, *leg_id, Direction::Outgoing) };
                 self.for_caller(Change::Begun(Box::new(call)))
             }
-            FactBody::Dialled { leg_id, callee } => self.dialled(fact, *leg_id, callee),
+            FactBody::Dialled { leg_id, callee, .. } => self.dialled(fact, *leg_id, callee),
             FactBody::Ringing { .. } => self.everybody().into_iter().map(|user| (user, Change::Rings)).collect(),
             FactBody::Answered { leg_id } => self.answered(*leg_id),
             FactBody::LegEnded { leg_id, cause, .. } => self.leg_ended(*leg_id, *cause),
@@ -231,11 +231,11 @@ mod tests {
     }
 
     fn dialled(n: u128, user: u128) -> FactBody {
-        FactBody::Dialled { leg_id: leg(n), callee: party(user) }
+        FactBody::Dialled { leg_id: leg(n), callee: party(user), route: None }
     }
 
     fn leg_ended(n: u128, cause: Cause) -> FactBody {
-        FactBody::LegEnded { leg_id: leg(n), cause, sip_status: None }
+        FactBody::LegEnded { leg_id: leg(n), cause, sip_status: None, rang_at: None, media: None }
     }
 
     fn told(changes: &[(u128, &str)]) -> Vec<(u128, String)> {

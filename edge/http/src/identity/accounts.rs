@@ -1,12 +1,13 @@
 //! What signing in needs from the node.
 
 use futures::future::BoxFuture;
+use tandem_core::account::Role;
 use tandem_core::id::{DeviceId, Tenant, UserId};
 use tandem_core::party::Number;
 use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
 
-use super::claims::{ACCESS_TOKEN_LIFE, Claims, Role};
+use super::claims::{ACCESS_TOKEN_LIFE, Claims};
 
 /// The node's users, their passwords and their sessions. Each answer takes a database and, for a password, a hash.
 pub trait Accounts: Send + Sync + 'static {
@@ -23,8 +24,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// time revokes its session.
     fn refresh<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>>;
 
-    /// Revokes the session of a refresh token, whether or not there is one.
-    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), Unavailable>>;
+    /// Revokes the session of a refresh token, and tells which; `None` when there is none that goes on.
+    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>>;
 }
 
 /// A session that goes on.
@@ -42,8 +43,21 @@ pub struct Opened {
     pub extension: Number,
     /// Shown to those he calls.
     pub display_name: Option<Pii<String>>,
+    /// What he may do.
+    pub role: Role,
     /// Works once. 64 characters of base64url.
     pub refresh_token: Pii<String>,
+}
+
+/// A session that ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ended {
+    /// Whose user.
+    pub tenant: Tenant,
+    /// Who.
+    pub user_id: UserId,
+    /// The session.
+    pub device_id: DeviceId,
 }
 
 /// Nothing can be said about a password or a token now: too many are being checked, or the database is away. To be
@@ -63,7 +77,7 @@ impl Opened {
             name: self.name.clone(),
             extension: self.extension.clone(),
             display_name: self.display_name.clone(),
-            role: Role::User,
+            role: self.role,
             expires: now + ACCESS_TOKEN_LIFE,
         }
     }

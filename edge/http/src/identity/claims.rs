@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_core::account::Role;
 use tandem_core::id::{DeviceId, Tenant, UserId};
 use tandem_core::party::Number;
 use tandem_core::pii::Pii;
@@ -34,16 +35,6 @@ pub struct Claims {
     pub role: Role,
     /// When the token ends. Whole seconds in the token.
     pub expires: WallTime,
-}
-
-/// What somebody may do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Call, and see his own calls.
-    User,
-    /// See and change what belongs to his tenant.
-    Admin,
 }
 
 /// The payload. Its text is a contract: other services read it.
@@ -81,6 +72,10 @@ impl Payload {
             exp: seconds(claims.expires),
             jti,
         }
+    }
+
+    pub(super) fn token_id(&self) -> Box<str> {
+        self.jti.to_string().into()
     }
 
     pub(super) fn into_claims(self) -> Claims {

@@ -13,6 +13,7 @@ use tandem_core::time::WallTime;
 use uuid::Uuid;
 
 use super::claims::{Claims, Payload, US};
+use super::gate::Proven;
 
 /// How far the clocks of two nodes may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -76,6 +77,9 @@ pub enum TokenError {
     /// It was good once.
     #[error("expired")]
     Expired,
+    /// It will be good.
+    #[error("not yet valid")]
+    NotYet,
 }
 
 impl Tokens {
@@ -84,9 +88,7 @@ impl Tokens {
     /// # Errors
     /// [`KeyError`].
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyError> {
-        // Left to itself the crate chooses by its features, and panics if any dependency should ever switch on a second
-        // provider. The first who installs one wins; an error says that it is installed.
-        let _ = aws_lc::DEFAULT_PROVIDER.install_default();
+        with_provider();
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_issuer(&[US]);
         validation.set_audience(&[US]);
@@ -118,14 +120,20 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: WallTime) -> Result<Claims, TokenError> {
+        self.prove(token, now).map(|proven| proven.claims)
+    }
+
+    /// The same, and by which token.
+    pub(super) fn prove(&self, token: &str, now: WallTime) -> Result<Proven, TokenError> {
         let kid = decode_header(token)?.kid.ok_or(TokenError::UnknownKey)?;
         let keys = self.keys.load();
         let (_, key) = keys.verifying.iter().find(|(it, _)| *it == kid).ok_or(TokenError::UnknownKey)?;
-        let claims = decode::<Payload>(token, key, &self.validation)?.claims.into_claims();
+        let payload = decode::<Payload>(token, key, &self.validation)?.claims;
+        let (token_id, claims) = (Some(payload.token_id()), payload.into_claims());
         if now >= claims.expires + LEEWAY {
             return Err(TokenError::Expired);
         }
-        Ok(claims)
+        Ok(Proven { claims, token_id })
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517).
@@ -133,6 +141,12 @@ impl Tokens {
     pub fn jwks(&self) -> Value {
         self.keys.load().published.clone()
     }
+}
+
+/// Left to itself the crate that signs and verifies chooses its cryptography by its features, and panics if any dependency
+/// should ever switch on a second provider. The first who installs one wins; an error says that it is installed.
+pub(super) fn with_provider() {
+    let _ = aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 impl Keys {

@@ -89,10 +89,33 @@ async fn the_story_of_a_call_is_told_to_the_operator_and_to_nobody_else() {
         let (seen, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), headers).await;
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((seen, body["error"].as_str()), (status, Some(error)), "{call}");
-        assert!(log.takes(&["audit", "from=127.0.0.1:", &format!("outcome=\"{audited}\"")]), "{call}");
+        assert!(log.takes(&["audit", "from=127.0.0.1", &format!("outcome=\"{audited}\"")]), "{call}");
     }
     let (status, body) = server.get(&format!("/api/v1/ops/calls/{call}/trace"), TOKEN).await;
     assert_eq!((status, serde_json::from_str(&body).ok()), (200, Some(told())), "{body}");
+}
+
+#[tokio::test]
+async fn what_a_correlation_id_explains_is_told_to_the_operator_and_every_reading_is_audited() {
+    let (log, _guard) = Log::start();
+    let server = start(false, Config::default());
+    let id = told().correlation_id.to_string();
+    for (id, headers, status, audited) in [
+        (id.clone(), "", 401, "unauthorized"),
+        (id.replace('0', "1"), TOKEN, 404, "not_found"),
+        (String::from("1001"), TOKEN, 404, "no_id"),
+        (String::from("%FF"), TOKEN, 404, "no_id"),
+    ] {
+        let (seen, _) = server.get(&format!("/api/v1/ops/correlations/{id}"), headers).await;
+        assert_eq!(seen, status, "{id}");
+        assert!(log.takes(&["audit", "from=127.0.0.1:", &format!("outcome=\"{audited}\"")]), "{id}");
+    }
+    let (status, body) = server.get(&format!("/api/v1/ops/correlations/{id}"), TOKEN).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let call = &body["calls"][0];
+    assert_eq!((status, &body["correlation_id"], &call["is_over"]), (200, &json!(id), &json!(true)));
+    assert_eq!((call["api"].as_array().unwrap().len(), call["sip"].as_array().unwrap().len()), (1, 0), "{body}");
+    assert!(log.takes(&["audit", "outcome=\"read\"", &id]));
 }
 
 #[tokio::test]
@@ -101,12 +124,17 @@ async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audite
     let server = start(true, Config::default());
     let request = |id: &str, how: &str| json!({"id": id, "how": how}).to_string();
     for (body, status, error, audited) in [
-        (request("edges/sip.0", "panic"), 204, Value::Null, r#"id="edges/sip.0" how="panic" outcome="broken""#),
-        (request("edges/sip.0", "hang"), 204, Value::Null, r#"id="edges/sip.0" how="hang" outcome="broken""#),
-        (request("nobody", "kill"), 404, json!("part_not_found"), r#"id="nobody" how="kill" outcome="part_not_found""#),
-        (request("worker.0", "kill"), 409, json!("break_unsupported"), r#"how="kill" outcome="break_unsupported""#),
-        (request("node", "melt"), 422, json!("invalid_body"), r#"id="" how="" outcome="invalid_body""#),
-        (String::from("{"), 400, json!("invalid_body"), r#"id="" how="" outcome="invalid_body""#),
+        (request("edges/sip.0", "panic"), 204, Value::Null, r#"what="edges/sip.0 panic" outcome="broken""#),
+        (request("edges/sip.0", "hang"), 204, Value::Null, r#"what="edges/sip.0 hang" outcome="broken""#),
+        (request("nobody", "kill"), 404, json!("part_not_found"), r#"what="nobody kill" outcome="part_not_found""#),
+        (
+            request("worker.0", "kill"),
+            409,
+            json!("break_unsupported"),
+            r#"what="worker.0 kill" outcome="break_unsupported""#,
+        ),
+        (request("node", "melt"), 422, json!("invalid_body"), r#"what=" " outcome="invalid_body""#),
+        (String::from("{"), 400, json!("invalid_body"), r#"what=" " outcome="invalid_body""#),
     ] {
         let (got, response) = server.post_break(&body).await;
         assert_eq!((got, &response["error"]), (status, &error), "{body}");
@@ -119,7 +147,7 @@ async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audite
     let (status, response) = server.post_break(&request("edges/sip.0", "kill")).await;
     assert_eq!((status, &response["error"]), (403, &json!("break_disabled")));
     assert!(response["message"].as_str().unwrap().contains("ops.allow_break"), "{response}");
-    assert!(log.takes(&["audit", r#"id="edges/sip.0" how="kill" outcome="break_disabled""#]));
+    assert!(log.takes(&["audit", r#"what="edges/sip.0 kill" outcome="break_disabled""#]));
 }
 
 #[tokio::test]
@@ -128,7 +156,7 @@ async fn an_attempt_to_break_whose_body_never_comes_is_audited_too() {
     let server = start(true, Config { request_timeout: Duration::from_millis(500), ..Config::default() });
     let head = "POST /api/v1/ops/break HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n";
     assert_eq!(server.send(&format!("{head}{TOKEN}Content-Length: 9\r\n\r\n")).await.0, 503);
-    assert!(log.takes(&["audit", r#"id="" how="" outcome="timed_out""#]));
+    assert!(log.takes(&["audit", r#"what=" " outcome="timed_out""#]));
 }
 
 #[tokio::test]

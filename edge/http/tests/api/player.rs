@@ -126,7 +126,10 @@ impl Player {
             legs
         };
         for leg_id in &legs {
-            self.fact(call, FactBody::LegEnded { leg_id: *leg_id, cause, sip_status: None });
+            self.fact(
+                call,
+                FactBody::LegEnded { leg_id: *leg_id, cause, sip_status: None, rang_at: None, media: None },
+            );
         }
         self.fact(call, FactBody::Ended { cause, by: Side::System });
         self.stage.lock().calls.remove(&call);
@@ -157,9 +160,9 @@ impl Player {
         };
         let dialled = String::from("1001").into();
         self.fact(call, FactBody::Started { leg_id: caller, caller: outside.clone(), dialled });
-        self.fact(call, FactBody::Dialled { leg_id: leg, callee: called.clone() });
+        self.fact(call, FactBody::Dialled { leg_id: leg, callee: called.clone(), route: None });
         if has_phone {
-            self.fact(call, FactBody::Dialled { leg_id: phone, callee: called.clone() });
+            self.fact(call, FactBody::Dialled { leg_id: phone, callee: called.clone(), route: None });
         }
         let dial = Dial {
             context,
@@ -195,7 +198,7 @@ impl Player {
             name: Some(String::from("Bob").into()),
             identity: Identity::Trunk { trunk: TrunkName("carrier".into()) },
         };
-        self.fact(new.call, FactBody::Dialled { leg_id: callee, callee: party });
+        self.fact(new.call, FactBody::Dialled { leg_id: callee, callee: party, route: None });
         self.signal(new.leg, new.call, Signal::Offer(Arc::new(offer()))).unwrap();
     }
 }

@@ -11,19 +11,27 @@ use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tandem_actors::Clock;
 use tandem_actors::calls::CallView;
 use tandem_actors::drill::How;
 use tandem_actors::tree::{Kind, PartView};
+use tandem_actors::{Auditor, Clock};
+use tandem_core::audit::{Action, AuditEvent, AuditFilter};
+use tandem_core::event::Fact;
 use tandem_core::id::{CallId, CorrelationId, DeviceId, NodeId, Tenant, UserId};
+use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Metrics};
+use tandem_core::ports::{LedgerPort, TenantPort};
+use tandem_core::revocation::Revocation;
+use tandem_core::tenancy::Tenants;
 use tandem_core::time::WallTime;
 use tandem_core::trace::{Entry, Story, Untraced, Way};
 use tandem_http::config::Config;
-use tandem_http::identity::{Accounts, Claims, Opened, SigningKey, Tokens, Unavailable};
+use tandem_http::identity::{
+    Accounts, Claims, Ended, Gate, Opened, Revocations, Revoker, Role, SigningKey, Tokens, Unavailable,
+};
 use tandem_http::{
-    Api, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator, OperatorToken, Page, SignIns, Traces,
-    TracesUnavailable, UserCall, serve,
+    Api, AuditTrail, AuditUnavailable, BreakRefused, Clients, History, HistoryUnavailable, NotReady, Operator,
+    OperatorToken, Page, SignIns, Traces, TracesUnavailable, UserCall, serve,
 };
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -31,7 +39,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
+use crate::cdrs::Written;
 use crate::player::Player;
+use crate::webhooks::Listed;
 
 /// How long anything may take that takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -42,6 +52,10 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) history: Arc<Stored>,
+    pub(crate) records: Arc<Written>,
+    pub(crate) audit: Arc<Noted>,
+    pub(crate) tenants: Arc<Domains>,
+    pub(crate) revocations: Arc<Revocations>,
     tokens: Arc<Tokens>,
     http: reqwest::Client,
     pub(crate) stop: Option<oneshot::Sender<()>>,
@@ -56,6 +70,15 @@ impl World {
     }
 
     pub(crate) fn with(config: Config, may_break: bool) -> Self {
+        Self::behind(config, may_break, |gate, _, _| gate)
+    }
+
+    /// With another gate than the one for our own tokens.
+    pub(crate) fn behind(
+        config: Config,
+        may_break: bool,
+        gate: impl FnOnce(Gate, &Clock, &Arc<Metrics>) -> Gate,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, clock, player) = (Arc::new(Metrics::default()), Clock::start(), Arc::new(Player::default()));
@@ -65,7 +88,12 @@ impl World {
         player.join(clients.clone());
         let tokens = Arc::new(Tokens::new(vec![key()]).unwrap());
         let sign_ins = SignIns::new(Arc::new(Users::default()), tokens.clone(), clock.clone(), metrics.clone());
+        let revocations = Arc::new(Revocations::default());
+        let own = Gate::new(tokens.clone(), revocations.clone(), clock.clone(), metrics.clone());
+        let gate = Arc::new(gate(own, &clock, &metrics));
         let history = Arc::new(Stored::default());
+        let records = Arc::new(Written::default());
+        let (audit, tenants) = (Arc::new(Noted::default()), Arc::new(Domains::default()));
         let api = Api {
             metrics: metrics.clone(),
             operator: Arc::new(Node),
@@ -73,16 +101,37 @@ impl World {
             may_break,
             clients,
             sign_ins: Arc::new(sign_ins),
+            gate,
+            revoker: Arc::new(InMemory(revocations.clone())),
+            webhooks: Arc::new(Listed::default()),
             history: history.clone(),
+            records: records.clone(),
             traces: Arc::new(Told),
-            tenant: Tenant::default_tenant(),
+            tenants: tenants.clone(),
+            auditor: Arc::new(Auditor::new(audit.clone(), node, clock.clone())),
+            audit: audit.clone(),
             domains: Arc::from([String::from("tandem.example")]),
             ring_timeout: tandem_core::leg::RING_TIMEOUT,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let done = tokio::spawn(serve(listener, api, config, async { drop(stopped.await) }));
         let http = reqwest::Client::new();
-        Self { address, player, metrics, clock, history, tokens, http, stop: Some(stop), done }
+        let stop = Some(stop);
+        Self {
+            address,
+            player,
+            metrics,
+            clock,
+            history,
+            records,
+            audit,
+            tenants,
+            revocations,
+            tokens,
+            http,
+            stop,
+            done,
+        }
     }
 
     /// An access token of a user.
@@ -166,6 +215,7 @@ fn opened(user: u128) -> Opened {
         name: format!("user{user}").into(),
         extension: format!("100{user}").into(),
         display_name: Some(format!("User {user}").into()),
+        role: Role::User,
         refresh_token: format!("refresh-{user}").into(),
     }
 }
@@ -173,6 +223,64 @@ fn opened(user: u128) -> Opened {
 pub(crate) fn key() -> SigningKey {
     let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     SigningKey { kid: String::from("k1"), pkcs8: pair.as_ref().to_vec() }
+}
+
+/// The audit, in memory.
+#[derive(Default)]
+pub(crate) struct Noted(Mutex<Vec<AuditEvent>>);
+
+impl Noted {
+    /// What was noted of an action: who, whose matter, what and its outcome.
+    pub(crate) fn of(&self, action: Action) -> Vec<(String, String, String, String)> {
+        let events = self.0.lock();
+        let of = events.iter().filter(|event| event.deed.action == action).map(|event| &event.deed);
+        let told = of.map(|deed| {
+            let what = deed.what.clone().unwrap_or_default();
+            (deed.who.to_string(), deed.tenant.to_string(), what, deed.outcome.to_string())
+        });
+        told.collect()
+    }
+}
+
+impl LedgerPort for Noted {
+    fn commit(&self, _: &Fact) {}
+
+    fn bind(&self, _: &BindingChange) {}
+
+    fn audit(&self, event: &AuditEvent) {
+        self.0.lock().push(event.clone());
+    }
+}
+
+impl AuditTrail for Noted {
+    fn read<'a>(&'a self, filter: &'a AuditFilter) -> BoxFuture<'a, Result<Vec<AuditEvent>, AuditUnavailable>> {
+        let mut found = self.0.lock().clone();
+        found.retain(|event| filter.tenant.as_ref().is_none_or(|tenant| event.deed.tenant == *tenant));
+        found.retain(|event| filter.action.is_none_or(|action| event.deed.action == action));
+        found.retain(|event| filter.who.as_ref().is_none_or(|who| event.deed.who == *who));
+        found.retain(|event| filter.from.is_none_or(|from| event.at >= from));
+        found.retain(|event| filter.to.is_none_or(|to| event.at < to));
+        found.retain(|event| filter.before.is_none_or(|before| event.id < before));
+        found.reverse();
+        found.truncate(filter.limit as usize);
+        async move { Ok(found) }.boxed()
+    }
+}
+
+/// Tenants and their domains.
+#[derive(Default)]
+pub(crate) struct Domains(Mutex<Arc<Tenants>>);
+
+impl Domains {
+    pub(crate) fn set(&self, tenants: Tenants) {
+        *self.0.lock() = Arc::new(tenants);
+    }
+}
+
+impl TenantPort for Domains {
+    fn tenants(&self) -> Arc<Tenants> {
+        self.0.lock().clone()
+    }
 }
 
 /// `alice` with her password, and nobody else.
@@ -184,12 +292,15 @@ struct Users {
 impl Accounts for Users {
     fn sign_in<'a>(
         &'a self,
-        _: &'a Tenant,
+        tenant: &'a Tenant,
         name: &'a str,
         password: &'a str,
     ) -> BoxFuture<'a, Result<Option<Opened>, Unavailable>> {
         let answer = match (name, password) {
-            ("alice", "s3cret") => Ok(Some(opened(1))),
+            ("alice", "s3cret") if *tenant == Tenant::default_tenant() => Ok(Some(opened(1))),
+            ("alice", "other") if tenant.as_str() == "acme" => {
+                Ok(Some(Opened { tenant: tenant.clone(), role: Role::Admin, ..opened(9) }))
+            }
             ("busy", _) => Err(Unavailable),
             _ => Ok(None),
         };
@@ -201,7 +312,19 @@ impl Accounts for Users {
         async move { Ok(is_fresh.then(|| opened(1))) }.boxed()
     }
 
-    fn sign_out<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+    fn sign_out<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Ended>, Unavailable>> {
+        let Opened { tenant, user_id, device_id, .. } = opened(1);
+        let ended = (token == "refresh-1").then_some(Ended { tenant, user_id, device_id });
+        async move { Ok(ended) }.boxed()
+    }
+}
+
+/// Revokes on this node and nowhere else.
+struct InMemory(Arc<Revocations>);
+
+impl Revoker for InMemory {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.apply([revocation.clone()]);
         async { Ok(()) }.boxed()
     }
 }
@@ -280,5 +403,9 @@ impl Traces for Told {
     fn story(&self, call: CallId) -> BoxFuture<'_, Result<Option<Story>, TracesUnavailable>> {
         let story = if call.uuid().is_nil() { Err(TracesUnavailable) } else { Ok(Some(told())) };
         async move { story.map(|story| story.filter(|story| story.call_id == call)) }.boxed()
+    }
+
+    fn correlated(&self, id: CorrelationId) -> BoxFuture<'_, Result<Vec<Story>, TracesUnavailable>> {
+        async move { Ok(Some(told()).into_iter().filter(|story| story.correlation_id == id).collect()) }.boxed()
     }
 }

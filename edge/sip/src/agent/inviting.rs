@@ -59,7 +59,7 @@ impl Agent {
         let leg = dial.target.leg;
         let via = Via { flow: peer.flow, us: desk.shared.addresses.ours(&peer.flow) };
         let origin = Origin { id: desk.rng.random::<u32>().into(), version: 1 };
-        let host = desk.shared.our_host(&via);
+        let host = desk.shared.our_host(&dial.context.tenant, &via);
         let mut invite = Message::request(Method::Invite, uri);
         let headers = &mut invite.headers;
         headers.push(Name::MaxForwards, dial.max_forwards.to_string());
@@ -193,7 +193,7 @@ fn destination(desk: &Desk<'_>, dial: &Dial) -> Option<(Uri, Peer)> {
             Some((Uri::from_text(uri).ok()?, peer))
         }
         Address::Client(_) => None, // another edge's
-        Address::Trunk { address, number } => {
+        Address::Trunk { address, number, .. } => {
             let uri = Uri::from_text(format!("sip:{}@{address}", compose::user(number.reveal()))).ok()?;
             let local = desk.shared.local_for(*address)?;
             let flow = Flow { transport: Transport::Udp, local, remote: *address, connection: 0 };

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tandem_core::audit::Actor;
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
 use tandem_core::event::Context;
-use tandem_core::id::{CallId, CorrelationId, LegId};
+use tandem_core::id::{CallId, CorrelationId, LegId, Tenant};
 use tandem_core::leg::Negotiation;
 use tandem_core::location::Flow;
 use tandem_core::metric::Counter;
@@ -34,7 +35,17 @@ const LONGEST_NAME: usize = 128;
 /// Who calls, and whether it came from a trunk.
 struct Caller {
     party: Party,
+    tenant: Tenant,
     is_trunk: bool,
+}
+
+impl Caller {
+    fn actor(&self) -> Actor {
+        match &self.party.identity {
+            Identity::User { user_id, .. } => Actor::User(*user_id),
+            Identity::Trunk { trunk } => Actor::Trunk(trunk.clone()),
+        }
+    }
 }
 
 impl Shard {
@@ -118,7 +129,11 @@ impl Shard {
         if !self.shared.serves(&request.uri) {
             return self.refuse(now, request, 404);
         }
-        match auth::authenticate(&self.shared, now, request) {
+        let tenant = self.shared.tenant_of(&request.uri);
+        match auth::authenticate(&self.shared, &tenant, now, request) {
+            Ok(account) if !self.is_served(&tenant, Actor::User(account.user_id), request) => {
+                self.reply(now, request, 403);
+            }
             Ok(account) => {
                 let response = self.shared.registrar.register(now.wall, request, &account);
                 self.answer(now, request, response);
@@ -143,6 +158,9 @@ impl Shard {
             Ok(caller) => caller,
             Err(challenge) => return self.answer_once(&request, *challenge),
         };
+        if !self.is_served(&caller.tenant, caller.actor(), &request) {
+            return self.reply(now, &request, 403);
+        }
         match self.offer(&request) {
             Ok(offer) => self.let_in(now, request, caller, offer, hops.saturating_sub(1)),
             Err(refusal) => self.answer(now, &request, *refusal),
@@ -151,12 +169,23 @@ impl Shard {
 
     fn caller(&self, now: Now, request: &Request) -> Result<Caller, Box<Message>> {
         if let Some(trunk) = self.shared.trunk_of(request.flow.remote.ip()) {
-            return Ok(Caller { party: behind(trunk, request), is_trunk: true });
+            return Ok(Caller { party: behind(&trunk.name, request), tenant: trunk.tenant.clone(), is_trunk: true });
         }
-        let account = auth::authenticate(&self.shared, now, request)?;
+        // Who says that he is another tenant's has to know a password there.
+        let tenant = self.shared.tenant_of(request.from.uri());
+        let account = auth::authenticate(&self.shared, &tenant, now, request)?;
         let identity = Identity::User { user_id: account.user_id, device_id: account.device_id };
         let name = account.display_name.clone().map(Into::into);
-        Ok(Caller { party: Party { number: account.extension.clone(), name, identity }, is_trunk: false })
+        Ok(Caller { party: Party { number: account.extension.clone(), name, identity }, tenant, is_trunk: false })
+    }
+
+    /// Whether a tenant's users may register and call now; noted when not.
+    fn is_served(&self, tenant: &Tenant, who: Actor, request: &Request) -> bool {
+        let is_enabled = self.shared.tenants.tenants().is_enabled(tenant);
+        if !is_enabled {
+            auth::refused(&self.shared, tenant, who, request, "tenant_disabled");
+        }
+        is_enabled
     }
 
     /// What the caller offers. `None`: it wants ours.
@@ -180,13 +209,17 @@ impl Shard {
         let (Some(dialled), true) = (dialled, self.shared.serves(&request.uri)) else {
             return self.reply(now, &request, 404);
         };
+        if self.shared.is_foreign(&caller.tenant, &request.uri) {
+            auth::refused(&self.shared, &caller.tenant, caller.actor(), &request, "foreign_domain");
+            return self.reply(now, &request, 404);
+        }
         let (index, shards) = (self.index, self.shared.config.shards);
         let leg = ids::leg_for(&mut self.rng, now.wall, index, shards);
         let Some(dialog) = Dialog::with_caller(&request.message, &compose::tag_of(leg)) else {
             return self.reply(now, &request, 400);
         };
         let context = Context {
-            tenant: self.shared.tenant.clone(),
+            tenant: caller.tenant,
             correlation_id: CorrelationId::from_uuid(self.uuid_v4()),
             node: self.shared.node,
         };

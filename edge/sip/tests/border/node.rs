@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tandem_actors::{Auditor, Clock};
 use tandem_core::account::Account;
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
@@ -19,6 +20,7 @@ use tandem_core::media::{LocalMedia, MediaDescription};
 use tandem_core::metric::Metrics;
 use tandem_core::party::{Address, Identity, Party, Target, TrunkName};
 use tandem_core::ports::{AccountPort, CallPort, Dial, EdgePort, LedgerPort, Signal};
+use tandem_core::tenancy::OneTenant;
 use tandem_core::time::{Now, Timestamp, WallTime};
 use tandem_core::trace::{Entry, Subject, TracePort, Way, What};
 use tandem_sip::config::TrunkConfig;
@@ -75,6 +77,7 @@ impl Node {
         let switch = Arc::new(Switch::default());
         let notes = Arc::new(Notes::default());
         let registrar = Arc::new(Registrar::new(config.registration.clone(), Arc::new(Nowhere), metrics.clone()));
+        let node = NodeId::from_uuid(Uuid::from_u128(1));
         let start = Instant::now();
         let clock = move || {
             let passed = start.elapsed();
@@ -87,8 +90,9 @@ impl Node {
             metrics: metrics.clone(),
             trace: notes.clone(),
             clock: Arc::new(clock),
-            tenant: Tenant::default_tenant(),
-            node: NodeId::from_uuid(Uuid::from_u128(1)),
+            tenants: Arc::new(OneTenant),
+            auditor: Arc::new(Auditor::new(Arc::new(Nowhere), node, Clock::start())),
+            node,
         };
         let sip = Sip::new(config, deps).unwrap();
         assert!(switch.edge.set(sip.clone()).is_ok());
@@ -113,7 +117,13 @@ impl Node {
 /// Whoever sends from this range is a trunk.
 pub(crate) fn trunk(range: &str) -> TrunkConfig {
     let address = "127.0.0.1:9".parse().unwrap();
-    TrunkConfig { name: String::from("t"), sources: vec![range.parse().unwrap()], address, prefixes: vec![] }
+    TrunkConfig {
+        name: String::from("t"),
+        tenant: Tenant::default_tenant(),
+        sources: vec![range.parse().unwrap()],
+        address,
+        prefixes: vec![],
+    }
 }
 
 /// A phone that is a datagram socket.
@@ -185,12 +195,13 @@ pub(crate) fn sdp(ip: IpAddr) -> String {
 struct Nowhere;
 
 impl LedgerPort for Nowhere {
+    fn audit(&self, _: &tandem_core::audit::AuditEvent) {}
     fn commit(&self, _: &Fact) {}
     fn bind(&self, _: &BindingChange) {}
 }
 
 impl AccountPort for Nowhere {
-    fn find(&self, _: &str) -> Option<Arc<Account>> {
+    fn find(&self, _: &Tenant, _: &str) -> Option<Arc<Account>> {
         None
     }
 }
@@ -260,7 +271,7 @@ impl CallPort for Switch {
         self.pairs.lock().extend([(call.leg, other), (other, call.leg)]);
         let identity = Identity::Trunk { trunk: TrunkName("out".into()) };
         let party = Party { number: call.dialled.clone(), name: None, identity };
-        let address = Address::Trunk { address: callee, number: call.dialled };
+        let address = Address::Trunk { address: callee, number: call.dialled, prefix: None };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         self.say(
             other,

@@ -123,7 +123,7 @@ impl Phones {
     /// Neither has said anything yet. The trunk is `far`.
     pub fn new(user: &str, password: &'static str, far: SocketAddr, server: SocketAddr) -> Self {
         let near = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::address().port()));
-        let line = |user: &str, address| Line { user: user.to_owned(), address, server };
+        let line = |user: &str, address| Line { user: user.to_owned(), address, server, domain: None };
         let socket = |address| UdpSocket::bind(address).unwrap();
         Self {
             sockets: [socket(near), socket(far)],

@@ -395,7 +395,7 @@ fn compare(board: &Board, ledger: &Ledger) -> (Cdrs, HashMap<u32, String>) {
     let up = board.calls.iter().filter(|(_, it)| it.up.is_some());
     cdrs.expected = up.clone().count() as u64;
     cdrs.found = up.filter(|(call, _)| names.contains_key(call)).count() as u64;
-    let closed = "outbox WHERE event_type = 'tandem.cdr.closed.v1'";
+    let closed = "events WHERE event_type = 'tandem.cdr.closed.v1'";
     cdrs.doubled += ledger.count(closed) - ledger.count(&format!("(SELECT DISTINCT aggregate FROM {closed})"));
     (cdrs, names)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 13] = [
+const SECTIONS: [(&str, &str, &str); 17] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),
@@ -20,13 +20,17 @@ const SECTIONS: [(&str, &str, &str); 13] = [
     ("sip.registration", "Registration", include_str!("../../../../edge/sip/src/config.rs")),
     ("media", "Config", include_str!("../../../../media/pool/src/config.rs")),
     ("storage", "Config", include_str!("../../../../storage/src/config.rs")),
+    ("bus", "BusConfig", include_str!("../../../../storage/src/bus/config.rs")),
     ("trace", "TraceConfig", include_str!("trace.rs")),
+    ("identity", "IdentityConfig", include_str!("../../../../edge/http/src/identity/config.rs")),
+    ("webhooks", "WebhooksConfig", include_str!("../webhooks/config.rs")),
+    ("telemetry", "TelemetryConfig", include_str!("telemetry.rs")),
     ("calls", "Config", include_str!("../../../../actors/src/config.rs")),
 ];
 
 /// A trunk has no defaults.
 const TRUNK: &str = "\n# A carrier or PBX: the only ones that may call without a password. Any number of these.\n\
-    # [[trunk]]\n# name = \"carrier\"\n# match = [\"192.0.2.0/24\"]      # addresses and networks that its calls come from\n\
+    # [[trunk]]\n# name = \"carrier\"\n# tenant = \"default\"            # whose: its calls go there, and nobody else's go out\n# match = [\"192.0.2.0/24\"]      # addresses and networks that its calls come from\n\
     # address = \"192.0.2.1:5060\"    # where calls to it go\n\
     # prefixes = [\"+\"]              # numbers that go there begin with one of these\n";
 

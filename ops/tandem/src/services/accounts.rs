@@ -1,4 +1,4 @@
-//! Follows the accounts in the database: whoever adds one, whichever process, the node knows it within seconds.
+//! Follows the accounts and tenants in the database: whoever adds one, whichever process, the node knows it within seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::AccountTable;
 use crate::plan::LivePlan;
+use crate::tenants::TenantTable;
 
 /// How often the database is asked.
 const LOOK: Duration = Duration::from_secs(2);
@@ -19,6 +20,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(crate) struct AccountLoader {
     pub(crate) storage: Arc<Storage>,
     pub(crate) accounts: Arc<AccountTable>,
+    pub(crate) tenants: Arc<TenantTable>,
     pub(crate) plan: Arc<LivePlan>,
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) numbering: NumberingPlan,
@@ -31,6 +33,7 @@ impl AccountLoader {
     /// # Errors
     /// The database does not answer; the accounts stay as they were.
     pub(crate) async fn load(&self) -> Result<AccountsVersion, QueryError> {
+        self.tenants.replace(self.storage.load_tenants().await?);
         let version = self.storage.accounts_version().await?;
         self.accounts.replace(self.storage.load_accounts().await?);
         let plan = Plan::new(self.accounts.extensions(), self.trunks.clone(), self.numbering.clone());
@@ -42,6 +45,7 @@ impl AccountLoader {
         let mut loaded = self.load().await?;
         loop {
             tokio::time::sleep(LOOK).await;
+            self.tenants.replace(self.storage.load_tenants().await?);
             if self.storage.accounts_version().await? != loaded {
                 loaded = self.load().await?;
             }

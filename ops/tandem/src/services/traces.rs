@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_actors::{Clock, Service, ServiceError};
-use tandem_core::id::CallId;
-use tandem_core::metric::{Counter, Metrics};
+use tandem_core::metric::{Counter, Histogram, Metrics};
 use tandem_core::time::WallTime;
 use tandem_core::trace::Story;
 use tandem_storage::{PackError, PackedTrace, Storage};
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::{Keep, TraceConfig};
+use crate::telemetry::CallSpans;
 use crate::tracer::Tracer;
 
 /// How long a call that is over may have last words: the answer to a BYE, the report of its media.
@@ -42,6 +42,7 @@ pub(crate) struct TraceKeeper {
     pub(crate) config: TraceConfig,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: CallSpans,
 }
 
 impl TraceKeeper {
@@ -63,8 +64,13 @@ impl TraceKeeper {
             if calls.is_empty() {
                 return;
             }
+            let stories: Vec<_> = calls.iter().filter_map(|call| self.tracer.story(*call)).collect();
+            for story in &stories {
+                story.setup_time().into_iter().for_each(|time| self.metrics.took(Histogram::CallSetup, time));
+                self.spans.offer(story);
+            }
             if self.config.keep != Keep::None {
-                self.write(&calls).await;
+                self.write(stories).await;
             }
             // Only now: until then they are told from memory. A writer that dies writes them again.
             self.tracer.forget_ended(calls.len());
@@ -72,10 +78,10 @@ impl TraceKeeper {
         }
     }
 
-    async fn write(&self, calls: &[CallId]) {
-        let only_failed = self.config.keep == Keep::Failed;
-        let stories = calls.iter().filter_map(|call| self.tracer.story(*call));
-        let stories: Vec<_> = stories.filter(|story| !only_failed || story.is_failed()).collect();
+    async fn write(&self, mut stories: Vec<Story>) {
+        if self.config.keep == Keep::Failed {
+            stories.retain(Story::is_failed);
+        }
         if stories.is_empty() {
             return;
         }
@@ -120,7 +126,7 @@ impl Service for TraceKeeper {
 mod tests {
     use tandem_core::cause::Cause;
     use tandem_core::event::{Context, Fact, FactBody, Side};
-    use tandem_core::id::{CorrelationId, LegId, NodeId, Tenant};
+    use tandem_core::id::{CallId, CorrelationId, LegId, NodeId, Tenant};
     use tandem_core::party::{Identity, Party, TrunkName};
     use tandem_core::trace::TracePort;
     use uuid::Uuid;
@@ -159,8 +165,10 @@ mod tests {
         let ordinary = end(&tracer, 2, Cause::Normal);
         let story = tracer.story(failed);
         let config = TraceConfig { keep: Keep::Failed, ..TraceConfig::default() };
+        let spans = CallSpans::nowhere(metrics.clone());
+        let (tracer_of, metrics_of) = (tracer.clone(), metrics.clone());
         let keeper =
-            TraceKeeper { tracer: tracer.clone(), storage: storage.clone(), config, clock, metrics: metrics.clone() };
+            TraceKeeper { tracer: tracer_of, storage: storage.clone(), config, clock, metrics: metrics_of, spans };
         let stop = CancellationToken::new();
         stop.cancel();
         Arc::new(keeper).run(stop).await.unwrap();

@@ -6,17 +6,21 @@ use tandem_actors::Clock;
 use tandem_core::id::LegId;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand};
+use tandem_core::metric::Metrics;
 use tandem_core::ports::MediaPort;
 use tandem_core::quality::MediaReport;
 use tandem_core::trace::{Entry, Subject, TracePort, What};
 
 use super::Tracer;
+use crate::last_media::LastMedia;
 
 /// See the module.
 pub(crate) struct ReportedMedia {
     pub(crate) media: Arc<dyn MediaPort>,
     pub(crate) tracer: Arc<Tracer>,
+    pub(crate) last: Arc<LastMedia>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl MediaPort for ReportedMedia {
@@ -29,8 +33,13 @@ impl MediaPort for ReportedMedia {
     }
 
     fn release(&self, leg: LegId) {
+        let report = self.media.report(leg);
+        if let Some(report) = &report {
+            self.metrics.media_over(report);
+            self.last.keep(leg, report.clone());
+        }
         if self.tracer.follows(leg)
-            && let Some(report) = self.media.report(leg)
+            && let Some(report) = report
         {
             self.tracer.note(Subject::Leg(leg), Entry::new(self.clock.now().wall, What::Media { report }));
         }

@@ -6,6 +6,7 @@ mod incoming;
 mod life;
 mod once;
 mod provider;
+mod records;
 mod refusals;
 mod witness;
 

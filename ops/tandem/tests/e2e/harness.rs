@@ -3,6 +3,7 @@
 pub mod api;
 pub mod baresip;
 pub mod browser;
+pub mod collector;
 pub mod digest;
 pub mod events;
 pub mod holdings;

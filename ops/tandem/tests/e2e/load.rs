@@ -61,7 +61,7 @@ fn every_call_that_was_answered_before_kill_9_has_exactly_one_cdr_after_a_restar
     };
     let missing = |records: &HashMap<String, Vec<String>>| answered.iter().any(|it| !records.contains_key(it));
     let records = eventually("all CDRs", SOON, || Some(records()).filter(|it| !missing(it)));
-    let closed = ledger.count("outbox WHERE event_type = 'tandem.cdr.closed.v1'");
+    let closed = ledger.count("events WHERE event_type = 'tandem.cdr.closed.v1'");
     assert_eq!(closed, ledger.count("cdrs"), "a record is told once");
     for number in &answered {
         let causes = &records[number];

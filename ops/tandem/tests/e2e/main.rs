@@ -18,10 +18,12 @@
 mod drill;
 mod harness;
 
+mod bus;
 mod calls_api;
 mod churn;
 mod click;
 mod crash_drill;
+mod database;
 mod door;
 mod events_api;
 mod load;
@@ -31,8 +33,11 @@ mod page_failures;
 mod page_survival;
 mod poison;
 mod refusals;
+mod subscribers;
 mod survival;
 mod talk;
+mod telemetry;
+mod tenants;
 mod tree;
 mod why;
 mod without_a_node;

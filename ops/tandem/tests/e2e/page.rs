@@ -40,7 +40,7 @@ impl Stage {
     }
 }
 
-fn phone_of_bob(scratch: &Scratch, node: &Node) -> Baresip {
+pub(crate) fn phone_of_bob(scratch: &Scratch, node: &Node) -> Baresip {
     let registrar = Some(node.sip);
     let setup = Setup { user: "1002", registrar, password: "bob", transport: "udp", answers: false, hertz: BOB_HERTZ };
     let bob = Baresip::start(scratch, &setup);

@@ -74,8 +74,10 @@ fn a_flood_of_messages_that_break_the_code_reaches_neither_the_log_nor_other_cal
     let before = call(&mut alice, &mut bob);
     let before = talk(before);
     let address = ports::address();
-    let (socket, line) =
-        (UdpSocket::bind(address).unwrap(), Line { user: String::from("1001"), address, server: node.sip });
+    let (socket, line) = (
+        UdpSocket::bind(address).unwrap(),
+        Line { user: String::from("1001"), address, server: node.sip, domain: None },
+    );
     let begin = Instant::now();
     for n in 0..FLOOD {
         let mut invite = line.invite("1002");

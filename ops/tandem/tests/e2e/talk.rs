@@ -9,7 +9,7 @@ const ALICE_HERTZ: u32 = 440;
 const BOB_HERTZ: u32 = 1_000;
 
 /// Two registered phones.
-fn phones(scratch: &Scratch, node: &Node, transport: &'static str) -> (Baresip, Baresip) {
+pub(crate) fn phones(scratch: &Scratch, node: &Node, transport: &'static str) -> (Baresip, Baresip) {
     let registrar = Some(node.sip);
     let setup = |user, password, hertz| Setup { user, registrar, password, transport, answers: false, hertz };
     let alice = Baresip::start(scratch, &setup("1001", "alice", ALICE_HERTZ));
@@ -20,7 +20,7 @@ fn phones(scratch: &Scratch, node: &Node, transport: &'static str) -> (Baresip, 
 }
 
 /// Alice calls Bob, he answers, and each hears the other.
-fn talk(alice: &mut Baresip, bob: &mut Baresip) {
+pub(crate) fn talk(alice: &mut Baresip, bob: &mut Baresip) {
     alice.dial("1002");
     bob.expect("CALL_INCOMING");
     alice.expect("CALL_RINGING");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use md5::Digest as _;
+use tandem_core::id::Tenant;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::Gauge;
 use tandem_core::ports::LocationPort;
@@ -72,7 +73,7 @@ impl Device {
     }
 
     fn bound(&self) -> usize {
-        self.world.shared.registrar.contacts(&self.world.shared.tenant, "1002").len()
+        self.world.shared.registrar.contacts(&Tenant::default_tenant(), "1002").len()
     }
 }
 
@@ -92,7 +93,7 @@ fn a_device_registers_with_either_digest_and_its_contact_comes_back_as_it_wrote_
             contacts(&response),
             ["<sip:1002@10.0.0.7:5062;ob>;+sip.instance=\"<urn:uuid:1>\";q=0.5;expires=3600"]
         );
-        let bound = device.world.shared.registrar.contacts(&device.world.shared.tenant, "1002");
+        let bound = device.world.shared.registrar.contacts(&Tenant::default_tenant(), "1002");
         assert_eq!(bound[0].flow.remote.to_string(), X, "behind its NAT it is where it sends from");
         assert_eq!(device.world.shared.metrics.gauge(Gauge::Registrations), 1);
     }
@@ -263,7 +264,7 @@ fn the_contacts_of_rfc_4475_are_stored_and_come_back_as_they_were_meant() {
 fn a_route_in_a_contact_does_not_steer_our_invite() {
     let mut world = World::with_people(&["user"]);
     tortured(&mut world, include_bytes!("../../../tests/rfc4475/regescrt.dat"), "user");
-    let binding = world.shared.registrar.contacts(&world.shared.tenant, "user").remove(0);
+    let binding = world.shared.registrar.contacts(&Tenant::default_tenant(), "user").remove(0);
     world.switch.0.lock().bindings.insert(String::from("1002"), binding);
     world.send(crate::world::A, &Ask { body: &crate::world::sdp("192.0.2.10"), ..Ask::default() }.text());
     let invite = world.got(X);
@@ -277,7 +278,7 @@ fn a_phone_behind_a_new_port_of_its_nat_gets_its_bye_there() {
     const MOVED: &str = "203.0.113.66:7777";
     let mut world = World::with_people(&["user"]);
     tortured(&mut world, include_bytes!("../../../tests/rfc4475/regescrt.dat"), "user");
-    let binding = world.shared.registrar.contacts(&world.shared.tenant, "user").remove(0);
+    let binding = world.shared.registrar.contacts(&Tenant::default_tenant(), "user").remove(0);
     world.switch.0.lock().bindings.insert(String::from("1002"), binding);
     world.send(A, &Ask { body: &sdp("192.0.2.10"), ..Ask::default() }.text());
     let ours = world.got(X);

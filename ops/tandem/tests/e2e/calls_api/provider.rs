@@ -54,5 +54,8 @@ fn talk(stage: &Stage, last: &str, end: impl FnOnce(&str)) -> Cdr {
     let cdrs = stage.node.ledger().cdrs();
     let cdr = cdrs.into_iter().find(|it| it.call_id() == call.call_id).unwrap();
     assert!(cdr.number("talk_ms") < 10_000, "{cdr:?}");
+    assert_eq!((cdr.text("direction"), cdr.text("trunk_out"), cdr.number("answered")), ("outbound", "mock", 1));
+    assert_eq!((cdr.text("callee_e164"), cdr.text("dialled_e164")), (number(last).as_str(), number(last).as_str()));
+    assert_eq!(cdr.number("billable_seconds"), cdr.number("talk_ms").div_ceil(1_000));
     cdr
 }

@@ -40,6 +40,16 @@ impl Api {
         api
     }
 
+    /// Signs a user of a tenant in.
+    pub fn sign_in_to(http: SocketAddr, tenant: &str, name: &str, password: &str) -> Self {
+        let mut api = Self { http, token: String::new() };
+        let credentials = json!({ "tenant": tenant, "username": name, "password": password });
+        let (status, answer) = api.post("/api/v1/auth/login", &credentials);
+        assert_eq!(status, 200, "{answer}");
+        api.token = answer["access_token"].as_str().unwrap().to_owned();
+        api
+    }
+
     /// Status and body.
     pub fn get(&self, path: &str) -> (u16, Value) {
         self.request("GET", path, "")

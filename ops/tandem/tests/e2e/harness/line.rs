@@ -17,6 +17,8 @@ pub struct Line {
     pub address: SocketAddr,
     /// Whom it speaks to.
     pub server: SocketAddr,
+    /// What it says after the `@`; the server's address unless it has one.
+    pub domain: Option<&'static str>,
 }
 
 /// One side of an established call.
@@ -45,7 +47,7 @@ impl Line {
 
     /// The INVITE of a new call to a user part, with no body yet.
     pub fn invite(&self, number: &str) -> Message {
-        let uri = format!("sip:{number}@{}", self.server);
+        let uri = format!("sip:{number}@{}", self.host());
         self.request("INVITE", &uri, &unique("call"), 1, &self.own_uri(), &uri)
     }
 
@@ -127,7 +129,12 @@ impl Line {
 
     /// Its own address of record.
     pub fn own_uri(&self) -> String {
-        format!("sip:{}@{}", self.user, self.server)
+        format!("sip:{}@{}", self.user, self.host())
+    }
+
+    /// Where its users are.
+    pub fn host(&self) -> String {
+        self.domain.map_or_else(|| self.server.to_string(), str::to_owned)
     }
 
     fn via(&self) -> String {

@@ -109,7 +109,9 @@ impl Node {
 
     /// What it wrote down.
     pub fn ledger(&self) -> Ledger {
-        Ledger::at(self.folder.join("var/tandem.db"))
+        let url = self.environment.iter().find(|(name, _)| *name == "TANDEM__STORAGE__DATABASE_URL");
+        let file = || Ledger::at(self.folder.join("var/tandem.db"));
+        url.map_or_else(file, |(_, url)| Ledger::on(url.clone()))
     }
 
     /// Everything it logged, in lines.
@@ -124,11 +126,18 @@ impl Node {
 
     /// Adds a user whose password is the name.
     pub fn add_user(&self, name: &str, extension: &str) {
+        self.add_user_with(name, extension, name, &[]);
+    }
+
+    /// Adds a user with that password and these options of the command; says which.
+    pub fn add_user_with(&self, name: &str, extension: &str, password: &str, options: &[&str]) -> String {
         let mut command = Command::new(program());
-        command.current_dir(&self.folder).args(["user", "add", name, "--extension", extension]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        writeln!(child.stdin.take().unwrap(), "{name}").unwrap();
-        assert!(child.wait().unwrap().success(), "user {name}");
+        command.current_dir(&self.folder).args(["user", "add", name, "--extension", extension]).args(options);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "user {name}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Its operator's token.
@@ -141,10 +150,16 @@ impl Node {
         serde_json::from_str(&self.operate("GET", "/api/v1/ops/calls", "", 200)).unwrap()
     }
 
-    /// A metric as it stands now.
-    pub fn metric(&self, name: &str) -> i64 {
+    /// All metrics as they stand now, as text.
+    pub fn metrics(&self) -> String {
         let (status, text) = http::request(self.http, "GET", "/metrics", "", "").unwrap();
         assert_eq!(status, 200);
+        text
+    }
+
+    /// A metric as it stands now.
+    pub fn metric(&self, name: &str) -> i64 {
+        let text = self.metrics();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }

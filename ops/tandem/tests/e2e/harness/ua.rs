@@ -39,21 +39,44 @@ impl Ua {
     pub fn at(address: SocketAddr, user: &str, password: &'static str, server: SocketAddr) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         let (unread, said) = (VecDeque::new(), HashMap::new());
-        Self { line: Line { user: user.to_owned(), address, server }, password, socket, unread, said }
+        Self { line: Line { user: user.to_owned(), address, server, domain: None }, password, socket, unread, said }
+    }
+
+    /// A phone of a domain's user.
+    pub fn of(domain: &'static str, user: &str, password: &'static str, server: SocketAddr) -> Self {
+        let mut phone = Self::new(user, password, server);
+        phone.line.domain = Some(domain);
+        phone
     }
 
     /// Registers for an hour, with the digest that is asked for.
     pub fn register(&mut self) {
-        let (uri, own) = (format!("sip:{}", self.line.server), self.line.own_uri());
+        let (uri, own) = (format!("sip:{}", self.line.host()), self.line.own_uri());
         let request = self.line.request("REGISTER", &uri, &unique("reg"), 1, &own, &own);
         let request = request.with("Expires", "3600");
         let response = self.settle(request).1;
         assert_eq!(response.status(), Some(200), "{}", response.text());
     }
 
+    /// The status of an attempt to register.
+    pub fn try_register(&mut self) -> u16 {
+        let (uri, own) = (format!("sip:{}", self.line.host()), self.line.own_uri());
+        let request = self.line.request("REGISTER", &uri, &unique("reg"), 1, &own, &own).with("Expires", "3600");
+        self.settle(request).1.status().unwrap()
+    }
+
     /// Calls a user part; a challenge is answered.
     pub fn invite(&mut self, number: &str, body: &str) -> Outgoing {
         let request = Message { body: body.to_owned(), ..self.line.invite(number) };
+        let (invite, first) = self.settle(request);
+        self.unread.push_front(first);
+        Outgoing { invite }
+    }
+
+    /// As [`invite`](Self::invite), to a whole address.
+    pub fn invite_to(&mut self, uri: &str, body: &str) -> Outgoing {
+        let mut request = Message { body: body.to_owned(), ..self.line.invite("x") };
+        request.start = format!("INVITE {uri} SIP/2.0");
         let (invite, first) = self.settle(request);
         self.unread.push_front(first);
         Outgoing { invite }
