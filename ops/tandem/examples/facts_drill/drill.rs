@@ -124,7 +124,7 @@ pub fn run(options: &Options) -> Verdict {
     // A node that was killed tells of its last calls at its next start.
     node.kill();
     node.restart();
-    eventually("an empty outbox", SOON * 6, || (node.metric("tandem_outbox_depth") == 0).then_some(()));
+    eventually("an empty outbox", SOON * 6, || (node.metric("tandem_outbox_events") == 0).then_some(()));
     let mut verdict = Verdict::of(&url, &bus.url(), &answered, options.calls, kills, seconds);
     verdict.rebuild(&url, &bus.url(), || node.command(&["replay"]));
     verdict
