@@ -189,6 +189,7 @@ impl Node {
     /// What a command of the program says, run on this node's configuration; `Err` with what it complains of.
     pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(program());
+        command.envs(self.environment.iter().cloned());
         let output =
             command.current_dir(&self.folder).args(["--config", "tandem.toml"]).args(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
