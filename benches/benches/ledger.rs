@@ -106,12 +106,19 @@ fn measure(
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports there")]
-fn report(name: &str, [committed, stored, published]: [f64; 3], taken: &mut [Duration], waits: &mut [Vec<Duration>; 2]) {
+fn report(
+    name: &str,
+    [committed, stored, published]: [f64; 3],
+    taken: &mut [Duration],
+    waits: &mut [Vec<Duration>; 2],
+) {
     let us = |time: Duration| time.as_secs_f64() * 1e6;
     let (p50, p99, most) = (us(share(taken, 50)), us(share(taken, 99)), us(share(taken, 100)));
     let [to_database, to_bus] = waits.each_mut().map(|it| [share(it, 50), share(it, 99)].map(us).map(|it| it / 1e3));
     println!("ledger: {name}: {committed:.0} facts/s committed, {stored:.0}/s stored, {published:.0}/s published");
-    println!("ledger: {name}: commit (all that a call waits for) p50 {p50:.1} µs, p99 {p99:.1} µs, longest {most:.0} µs");
+    println!(
+        "ledger: {name}: commit (all that a call waits for) p50 {p50:.1} µs, p99 {p99:.1} µs, longest {most:.0} µs"
+    );
     println!(
         "ledger: {name}: a call alone is in the database after {:.1} ms (p99 {:.1}), on the bus after {:.1} ms (p99 {:.1})",
         to_database[0], to_database[1], to_bus[0], to_bus[1]

@@ -26,7 +26,10 @@ pub use verdict::Verdict;
 
 /// What is drilled.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "facts_drill", about = "Kills the node, its database and its bus under calls, and counts their facts.")]
+#[command(
+    name = "facts_drill",
+    about = "Kills the node, its database and its bus under calls, and counts their facts."
+)]
 pub struct Options {
     /// How many calls.
     #[arg(long, default_value_t = 10_000)]

@@ -50,7 +50,10 @@ impl Verdict {
         let (of_calls, of_records) = (set(&calls), set(&records));
         expect(of_records.len() == records.len(), String::from("a call has two records"));
         let missing: Vec<_> = of_calls.symmetric_difference(&of_records).collect();
-        expect(missing.is_empty(), format!("{} calls and records without each other: {:?}", missing.len(), first(&missing)));
+        expect(
+            missing.is_empty(),
+            format!("{} calls and records without each other: {:?}", missing.len(), first(&missing)),
+        );
         // The journal has its answer before the caller hears of it.
         let unbilled: Vec<_> = answered.iter().filter(|it| !numbers.contains(*it)).collect();
         expect(unbilled.is_empty(), format!("{} answered calls not billed: {:?}", unbilled.len(), first(&unbilled)));
@@ -129,7 +132,11 @@ impl fmt::Display for Verdict {
         let Self { kills, seconds, asked, answered, calls, records, events, told, rebuilt, lost_with_node, .. } = self;
         writeln!(f, "| what | how many |\n|---|--:|")?;
         writeln!(f, "| calls asked for, in {seconds:.0} s | {asked} |")?;
-        writeln!(f, "| kills of the node, of PostgreSQL, of a NATS server | {}, {}, {} |", kills.node, kills.database, kills.bus)?;
+        writeln!(
+            f,
+            "| kills of the node, of PostgreSQL, of a NATS server | {}, {}, {} |",
+            kills.node, kills.database, kills.bus
+        )?;
         writeln!(f, "| calls that the caller saw answered | {answered} |")?;
         writeln!(f, "| calls in the database | {calls} |")?;
         writeln!(f, "| records in the database, one a call | {records} |")?;
