@@ -224,7 +224,7 @@ mod tests {
     fn no_revocation_from_elsewhere_lasts_for_ever() {
         let bus = Bus::new(8, Arc::default());
         let mut events = bus.subscribe();
-        let (what, until) = (Revoked::Token("t1".to_owned()), WallTime(i64::MAX / 2));
+        let (what, until) = (Revoked::Token("t1".to_owned()), crate::time::now() + 3 * Revocation::LONGEST);
         let revocation = Revocation { tenant: Tenant::default_tenant(), what, until };
         bus.publish(&Live::Revoked { node: NodeId::from_uuid(Uuid::from_u128(7)), revocation });
         let heard = events.try_recv().unwrap().revocation().unwrap();

@@ -50,7 +50,9 @@ async fn every_line_of_the_log_names_the_call_and_its_correlation_id_and_no_numb
         assert!(lines.iter().any(|line| line.contains(event)), "{event}");
     }
     let phases = lines.iter().filter(|line| line.contains("INFO")).count();
-    assert_eq!(phases, 4, "one line for each phase");
+    assert_eq!(phases, 3, "one line for each phase");
+    let failures = lines.iter().filter(|line| line.contains("ERROR") && line.contains("\"ended\"")).count();
+    assert_eq!(failures, 1, "a call that we broke ends as a failure");
 }
 
 /// Where the log goes.

@@ -127,6 +127,13 @@ async fn every_message_of_a_call_is_noted_with_its_leg_and_a_repeat_as_one() {
     for status in ["200", "487"] {
         assert!(a.get().await.starts_with(&format!("SIP/2.0 {status}")));
     }
+    // A message is noted once it is sent, and may be there before.
+    let noted = async {
+        while node.notes.lines().len() < 11 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _in_time = tokio::time::timeout(Duration::from_secs(5), noted).await;
     let lines = node.notes.lines();
     let of = |leg: &str| lines.iter().filter_map(|it| it.strip_prefix(leg)).collect::<Vec<_>>();
     let caller = [

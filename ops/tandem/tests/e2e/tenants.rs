@@ -178,7 +178,6 @@ fn step(dice: &mut StdRng, sides: &mut [Side; 2], bobs: &mut [Ua; 2], me: usize,
                     side.api.post(&format!("{CALLS}/{id}/reject"), &serde_json::json!({})),
                     side.admin.get(&format!("{CALLS}/{id}")),
                     side.api.get(&format!("/api/v1/cdrs/{id}")),
-                    side.admin.get(&format!("/api/v1/cdrs/{id}")),
                     side.admin.terminate(id),
                 ];
                 answers.map(|(status, body)| format!("{status} {body}")).join("\n")
