@@ -43,7 +43,8 @@ pub fn read(url: &str) -> Vec<Told> {
 
 /// As an operator who has lost it.
 pub fn delete(url: &str) {
-    block_on(async { drop(context(url).await.delete_stream(FACTS).await.unwrap()) });
+    let deleted = block_on(async { context(url).await.delete_stream(FACTS).await.unwrap() });
+    assert!(deleted.success);
 }
 
 async fn context(url: &str) -> jetstream::Context {
