@@ -15,6 +15,7 @@ use crate::party::{Number, Party};
 use crate::quality::MediaQuality;
 use crate::revocation::Revocation;
 use crate::time::WallTime;
+use crate::trace_context::{SpanId, traceparent};
 
 pub use read::InvalidEvent;
 
@@ -219,7 +220,7 @@ impl Fact {
             datacontenttype: "application/json",
             tenantid: self.context.tenant.as_str(),
             correlationid: self.context.correlation_id,
-            traceparent: traceparent(self.context.correlation_id, self.call),
+            traceparent: traceparent(self.context.correlation_id, SpanId::of_call(self.call)),
             causationid: self.caused_by.map(|stamp| format!("{}.{}", stamp.from, stamp.number)),
             callid: self.call,
             seq: self.number,
@@ -247,13 +248,6 @@ pub struct CloudEvent<'a> {
     callid: CallId,
     seq: u32,
     data: &'a FactBody,
-}
-
-/// The place of a call in its trace (W3C Trace Context), computed from ids: the correlation id is the trace's id, and the
-/// lower half of the call's id is its span's.
-fn traceparent(correlation: CorrelationId, call: CallId) -> String {
-    let span = (call.uuid().as_u128() as u64).max(1);
-    format!("00-{correlation}-{span:016x}-01")
 }
 
 /// Something worth knowing now, and nothing later.
