@@ -93,6 +93,10 @@ id!(/// One party's signalling relationship with us: a SIP dialog, later a WebRT
     LegId, "leg");
 id!(/// One medium of one participant.
     TrackId, "trk");
+id!(/// One time that a room is held. Shares its UUID with the [`CallId`] under which it is billed.
+    ConferenceId, "conf");
+id!(/// Somebody in a conference, for as long as he is in it.
+    ParticipantId, "part");
 id!(/// A person or a machine that may sign in.
     UserId, "user");
 id!(/// One set of credentials of a user; several phones may register with it.
@@ -105,6 +109,14 @@ id!(/// Where somebody outside wants to be told of events.
     WebhookId, "wh");
 id!(/// One event on its way to one webhook.
     DeliveryId, "whd");
+
+impl ConferenceId {
+    /// The call as which this conference is billed.
+    #[must_use]
+    pub const fn call(self) -> CallId {
+        CallId::from_uuid(self.0)
+    }
+}
 
 impl TrackId {
     /// The audio track of a leg. A leg has one, so the leg's id tells it and nobody has to look it up.

@@ -31,6 +31,7 @@ pub mod ports;
 pub mod quality;
 pub mod restart;
 pub mod revocation;
+pub mod room;
 pub mod routing;
 pub mod tenancy;
 pub mod time;

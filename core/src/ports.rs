@@ -1,6 +1,8 @@
 //! What the world must offer to the machines, and they to the world. Every method is synchronous, never waits, and says
 //! so when it is full.
 
+mod rooms;
+
 use std::sync::Arc;
 
 use crate::account::Account;
@@ -17,6 +19,8 @@ use crate::party::{Party, Target};
 use crate::quality::MediaReport;
 use crate::routing::Query;
 use crate::tenancy::Tenants;
+
+pub use rooms::{Audience, DataPort, RoomEdgePort, RoomOrder, RoomPort, SfuListener, SfuPort};
 
 /// What a leg wants said to its far end.
 #[derive(Clone, Debug, PartialEq)]
