@@ -1,6 +1,7 @@
 //! One end's description of a peer connection with any number of sections (RFC 8829), in values: what an edge reads out
 //! of SDP, and what it writes as SDP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::media::{Codec, Direction, PeerDescription};
@@ -10,6 +11,9 @@ use crate::media::{Codec, Direction, PeerDescription};
 pub struct Description {
     /// How its transport is checked and secured. All sections are bundled on it.
     pub peer: Arc<PeerDescription>,
+    /// Where we are: the one candidate of an ICE-lite agent. `None` in what came from a far end, whose candidates are not
+    /// read.
+    pub address: Option<SocketAddr>,
     /// Whether header extensions of one and two bytes may be mixed (RFC 8285, 4.1).
     pub mixes_extensions: bool,
     /// In the order of the text. An answer has as many as its offer, in the same order.
