@@ -139,6 +139,9 @@ names! {
         Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
         WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";
         WebhookDeliveriesDead = "tandem_webhook_deliveries_dead", "Events that webhooks did not take, kept to be sent again.";
+        ConferencesActive = "tandem_conferences_active", "Rooms that are held now.";
+        ParticipantsActive = "tandem_participants_active", "Participants of conferences that have not left.";
+        PublicationsActive = "tandem_publications_active", "Tracks that participants of conferences publish.";
     }
 }
 
@@ -166,6 +169,10 @@ names! {
         OtlpSpans = "otlp_spans", "Spans that wait for the collector; more are dropped.";
         OtlpLogs = "otlp_logs", "Log lines that wait for the collector; more are dropped.";
         DatabaseConnections = "database_connections", "Connections to the database that are in use; who wants more waits.";
+        ConferenceInboxes = "conference_inboxes", "Inputs that conferences have not read.";
+        ParticipantInboxes = "participant_inboxes", "Inputs that participants of conferences have not read.";
+        PublicationInboxes = "publication_inboxes", "Inputs that published tracks have not read.";
+        Participants = "participants", "Participants of all conferences; more are refused.";
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside};
+use tandem_actors::rooms::Policy;
+use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside, Rooms};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
@@ -54,6 +55,7 @@ use signals::Signals;
 /// A node that has been put together and not started.
 struct Parts {
     calls: Arc<Calls>,
+    rooms: Arc<Rooms>,
     sip: Sip,
     operator: Arc<NodeOperator>,
     groups: Vec<Group>,
@@ -79,8 +81,8 @@ async fn serve(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpa
         parts = assemble(config, dev, metrics, spans) => parts?,
         () = signals.next() => return Ok(()),
     };
-    let Parts { calls, sip, operator, groups } = parts;
-    let node = Node::start(calls.clone(), groups).await?;
+    let Parts { calls, rooms, sip, operator, groups } = parts;
+    let node = Node::start(calls.clone(), rooms, groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
     if dev {
@@ -122,6 +124,8 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
     }
 
     let calls = Calls::new(&config.calls, clock.clone(), metrics.clone());
+    let policy = Policy { shards: config.calls.shards, ..Policy::default() };
+    let rooms = Rooms::new(policy, clock.clone(), &metrics);
     let accounts = Arc::new(AccountTable::default());
     let registrar = Registrar::new(config.sip.registration.clone(), ledger.clone(), metrics.clone());
     let registrar = Arc::new(registrar);
@@ -257,7 +261,7 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
         with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
         services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)).with(Arc::new(archivist)),
     ];
-    Ok(Parts { calls, sip, operator, groups })
+    Ok(Parts { calls, rooms, sip, operator, groups })
 }
 
 fn with_provider(edges: Group, mock: Option<Arc<Mock>>) -> Group {
