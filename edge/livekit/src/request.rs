@@ -15,6 +15,8 @@ use crate::door::Params;
 use crate::response;
 use crate::socket::Talk;
 
+pub(crate) use tracks::source;
+
 /// Why a socket ends over what was said on it.
 #[derive(Debug)]
 pub(crate) enum Verdict {

@@ -100,7 +100,8 @@ fn layer(layer: &VideoLayer) -> TrackLayer {
     TrackLayer { quality, width, height, bitrate, ssrc: 0 }
 }
 
-fn source(source: i32) -> TrackSource {
+/// Where a track comes from.
+pub(crate) fn source(source: i32) -> TrackSource {
     match WireSource::try_from(source) {
         Ok(WireSource::Camera) => TrackSource::Camera,
         Ok(WireSource::Microphone) => TrackSource::Microphone,

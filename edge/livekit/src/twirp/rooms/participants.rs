@@ -8,16 +8,17 @@ use livekit_protocol::data_packet::{Kind, Value};
 use livekit_protocol::{
     DataPacket, ListParticipantsRequest, ListParticipantsResponse, MuteRoomTrackRequest, MuteRoomTrackResponse,
     ParticipantInfo, ParticipantPermission, RemoveParticipantResponse, RoomParticipantIdentity, SendDataRequest,
-    SendDataResponse, TrackInfo, TrackSource as WireSource, UpdateParticipantRequest, UpdateSubscriptionsRequest,
-    UpdateSubscriptionsResponse, UserPacket,
+    SendDataResponse, TrackInfo, UpdateParticipantRequest, UpdateSubscriptionsRequest, UpdateSubscriptionsResponse,
+    UserPacket,
 };
 use prost::Message;
 use tandem_core::ports::RoomOrder;
 use tandem_core::room::sfu::DataChannel;
-use tandem_core::room::view::{ParticipantView, Permission, TrackSource};
+use tandem_core::room::view::{ParticipantView, Permission};
 use tandem_core::room::{RoomIdentity, RoomName};
 
 use super::{NO_ROOM, NOBODY, check, order};
+use crate::request::source;
 use crate::response::{participant, track};
 use crate::sid;
 use crate::twirp::call::{Call, identity};
@@ -141,18 +142,11 @@ fn merged(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTr
 
 #[expect(deprecated, reason = "older servers set it")]
 fn permission(told: &ParticipantPermission) -> Permission {
-    let source = |it: &i32| match WireSource::try_from(*it) {
-        Ok(WireSource::Camera) => TrackSource::Camera,
-        Ok(WireSource::Microphone) => TrackSource::Microphone,
-        Ok(WireSource::ScreenShare) => TrackSource::ScreenShare,
-        Ok(WireSource::ScreenShareAudio) => TrackSource::ScreenShareAudio,
-        Ok(WireSource::Unknown) | Err(_) => TrackSource::Unknown,
-    };
     Permission {
         can_subscribe: told.can_subscribe,
         can_publish: told.can_publish,
         can_publish_data: told.can_publish_data,
-        sources: told.can_publish_sources.iter().map(source).collect(),
+        sources: told.can_publish_sources.iter().map(|it| source(*it)).collect(),
         is_hidden: told.hidden,
         is_recorder: told.recorder,
         can_update_metadata: told.can_update_metadata,
