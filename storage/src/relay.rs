@@ -34,7 +34,7 @@ use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
 
-pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish};
+pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish, traceparent};
 pub(crate) use shard::is_free;
 
 /// Rows that are published at a time inside the process.
