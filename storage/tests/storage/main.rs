@@ -6,7 +6,7 @@
 //!  postgres  PostgreSQL  one nats-server
 //!  cluster   PostgreSQL  three nats-servers, streams on all of them
 //! ```
-//! `outage` is about a database that is a server, `leader` about a stream that has one: they are where there is such.
+//! `outage` is about a database that is a server, and has no bus in it: once. `leader` is about a stream that has one.
 
 #![allow(clippy::duplicate_mod, reason = "one suite, once for each bed")]
 
@@ -78,7 +78,6 @@ mod cluster {
     mod history;
     mod identity;
     mod leader;
-    mod outage;
     mod outbox;
     mod outside;
     mod poison;
