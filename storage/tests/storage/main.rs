@@ -18,7 +18,7 @@ mod bus_server;
 mod sqlite {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Sqlite;
     /// Servers of the bus; none: it is in the process.
-    const SERVERS: usize = 0;
+    const SERVERS: Option<usize> = None;
 
     mod accounts;
     mod bus;
@@ -43,7 +43,7 @@ mod sqlite {
 mod postgres {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
     /// Servers of the bus; none: it is in the process.
-    const SERVERS: usize = 1;
+    const SERVERS: Option<usize> = Some(1);
 
     mod accounts;
     mod bus;
@@ -69,7 +69,7 @@ mod postgres {
 mod cluster {
     const ENGINE: tandem_storage::Engine = tandem_storage::Engine::Postgres;
     /// Servers of the bus; none: it is in the process.
-    const SERVERS: usize = 3;
+    const SERVERS: Option<usize> = Some(3);
 
     mod accounts;
     mod bus;

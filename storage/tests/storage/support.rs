@@ -60,19 +60,19 @@ impl Home {
         let database_url = url.clone().map(Into::into);
         let config =
             Config { data_dir, database_url, busy_timeout, statement_timeout, readers, writers, ..Config::default() };
-        let bus = if SERVERS > 0 { jetstream_bus() } else { BusConfig::default() };
+        let bus = if SERVERS.is_some() { jetstream_bus() } else { BusConfig::default() };
         Self { config, bus, url, _dir: dir, _database: None }
     }
 
     /// One with a JetStream on every bed.
     pub(crate) fn with_jetstream() -> Self {
         let home = Self::new();
-        if SERVERS > 0 { home } else { Self { bus: jetstream_bus(), ..home } }
+        if SERVERS.is_some() { home } else { Self { bus: jetstream_bus(), ..home } }
     }
 
     /// One with a bus of its own, which the test may kill.
     pub(crate) fn with_killable() -> (Self, Nats) {
-        let nats = Nats::cluster(SERVERS.max(1)).unwrap();
+        let nats = Nats::cluster(SERVERS.unwrap_or(1)).unwrap();
         (Self { bus: BusConfig { nats_url: Some(nats.url().into()), ..jetstream_bus() }, ..Self::new() }, nats)
     }
 
@@ -135,7 +135,7 @@ impl Home {
 
 /// An account of the bed's servers, empty.
 fn jetstream_bus() -> BusConfig {
-    let nats = Nats::shared(SERVERS > 1);
+    let nats = Nats::shared(SERVERS == Some(3));
     let (url, stream_replicas) = (nats.account().unwrap(), nats.servers().len());
     BusConfig { nats_url: Some(url.into()), stream_replicas, ..BusConfig::default() }
 }
