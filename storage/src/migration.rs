@@ -13,6 +13,7 @@ mod m0010_webhooks;
 mod m0011_revocations;
 mod m0012_archive;
 mod m0014_webhook_rest;
+mod m0013_retention;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0011_revocations::Migration),
             Box::new(m0012_archive::Migration),
             Box::new(m0014_webhook_rest::Migration),
+            Box::new(m0013_retention::Migration),
         ]
     }
 }

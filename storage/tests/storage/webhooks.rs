@@ -17,7 +17,12 @@ fn later() -> WallTime {
     WallTime(at(0).0 + 400 * 86_400 * 1_000_000)
 }
 
-async fn add(storage: &Storage, tenant: &Tenant, events: &[&str], most: u64) -> Result<WebhookId, WebhookError> {
+pub(crate) async fn add(
+    storage: &Storage,
+    tenant: &Tenant,
+    events: &[&str],
+    most: u64,
+) -> Result<WebhookId, WebhookError> {
     let new = NewWebhook {
         tenant: tenant.clone(),
         url: Pii::new("https://hooks.example/".to_owned()),
