@@ -191,7 +191,8 @@ mod tests {
         }
         fn is_type(text: &str) -> bool {
             let version = text.strip_prefix("tandem.").and_then(|it| it.rsplit_once(".v")).map(|(_, version)| version);
-            version.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+            let is_name = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'));
+            is_name && version.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
         }
         assert!(is_type("tandem.call.ended.v1") && !is_type("tandem.v1.default") && !is_type("tandem.cdr.closed"));
         let mut found = Vec::new();
