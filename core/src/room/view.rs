@@ -240,18 +240,10 @@ pub enum LeaveReason {
 }
 
 impl TrackView {
-    /// As the wire names it: `TR_`, what it is and from where, and its number.
+    /// As the wire names it. Nothing but its number: signals that have no more than that must name it so too.
     #[must_use]
     pub fn sid(&self) -> String {
-        let kind = if self.kind == SectionKind::Audio { 'A' } else { 'V' };
-        let source = match self.source {
-            TrackSource::Unknown => 'U',
-            TrackSource::Camera => 'C',
-            TrackSource::Microphone => 'M',
-            TrackSource::ScreenShare => 'S',
-            TrackSource::ScreenShareAudio => 's',
-        };
-        format!("TR_{kind}{source}{}", self.id.uuid().simple())
+        format!("TR_{}", self.id.uuid().simple())
     }
 }
 

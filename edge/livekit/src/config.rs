@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tandem_core::id::Tenant;
 use tandem_core::pii::Pii;
+use tandem_core::room::signal::RoomWish;
 
 /// The `[rooms]` section.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Config {
     /// After how long a room ends that everybody left. Default 20 s.
     #[serde(with = "humantime_serde")]
     pub departure_timeout: Duration,
+    /// Whether the server API may unmute what a participant muted. Default false: it only mutes.
+    pub remote_unmute: bool,
     /// Sockets of participants at a time; more are refused with 503. Default 8192.
     pub connections: usize,
     /// Signals that may wait for one socket; one more and it is cut. Default 1024, at least 16.
@@ -55,6 +58,7 @@ impl Default for Config {
             max_participants: None,
             empty_timeout: Duration::from_secs(300),
             departure_timeout: Duration::from_secs(20),
+            remote_unmute: false,
             connections: 8_192,
             signal_queue: 1_024,
             data_queue: 4_096,
@@ -64,6 +68,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How a room is to be: as the wire says, where 0 says nothing, else as it is configured here.
+    pub(crate) fn wish(&self, seats: u32, empty_timeout: u32, departure_timeout: u32, metadata: &str) -> RoomWish {
+        let seconds = |told: u32, else_: Duration| if told == 0 { else_ } else { Duration::from_secs(told.into()) };
+        RoomWish {
+            seats: (seats > 0).then_some(seats),
+            empty_timeout: Some(seconds(empty_timeout, self.empty_timeout)),
+            departure_timeout: Some(seconds(departure_timeout, self.departure_timeout)),
+            metadata: metadata.into(),
+        }
+    }
+
     /// With the key of a development node.
     #[must_use]
     pub fn for_development(mut self) -> Self {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use livekit_protocol::RoomConfiguration;
 use tandem_core::event::Context;
@@ -75,7 +74,7 @@ fn join(edge: &Livekit, ticket: &Ticket, params: &Params) -> Result<Entered, Tur
         auto_subscribe: params.auto_subscribe,
         client_protocol: params.client_protocol,
         capabilities: params.capabilities.as_slice().into(),
-        wanted: claims.room_config.as_ref().map(wish).unwrap_or_default(),
+        wanted: wish(edge, claims.room_config.as_ref()),
         may_create: edge.config.auto_create || claims.video.room_create,
     };
     let line = edge.wires.open(participant, owner(ticket), params.topology);
@@ -106,13 +105,10 @@ fn place(edge: &Livekit, line: &Line) -> Place {
     Place { wires: edge.wires.clone(), rooms: edge.rooms.clone(), participant: line.participant, socket: line.socket }
 }
 
-/// How a room is to be, as a token says.
-fn wish(config: &RoomConfiguration) -> RoomWish {
-    let seconds = |it: u32| (it > 0).then(|| Duration::from_secs(it.into()));
-    RoomWish {
-        seats: (config.max_participants > 0).then_some(config.max_participants),
-        empty_timeout: seconds(config.empty_timeout),
-        departure_timeout: seconds(config.departure_timeout),
-        metadata: config.metadata.as_str().into(),
-    }
+/// How a room is to be, as a token says; else as it is configured.
+fn wish(edge: &Livekit, told: Option<&RoomConfiguration>) -> RoomWish {
+    let nothing = RoomConfiguration::default();
+    let RoomConfiguration { max_participants, empty_timeout, departure_timeout, metadata, .. } =
+        told.unwrap_or(&nothing);
+    edge.config.wish(*max_participants, *empty_timeout, *departure_timeout, metadata)
 }
