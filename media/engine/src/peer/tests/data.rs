@@ -70,14 +70,16 @@ fn many_messages_keep_their_order() {
 fn with_loss_the_reliable_channel_has_everything_and_the_others_what_came() {
     let (mut side, mut page) = Page::open();
     let sent: Vec<_> = (0..200).map(|n| bytes(300, n)).collect();
-    let mut lost = 0;
+    let (mut all, mut lost) = (0_u32, 0);
     for message in &sent {
         for (n, (id, _)) in IDS.into_iter().enumerate() {
             page.send(id, message);
             side.peer.send_data(page.now, KINDS[n], &Bytes::copy_from_slice(message)).unwrap();
         }
-        page.wait_with_loss(&mut side, Duration::from_millis(100), |_, n| {
-            let is_lost = n % 7 == 3;
+        // One of eight, in no order.
+        page.wait_with_loss(&mut side, Duration::from_millis(100), |_, _| {
+            all += 1;
+            let is_lost = all.wrapping_mul(2_654_435_761) >> 29 == 3;
             lost += usize::from(is_lost);
             is_lost
         });
@@ -88,13 +90,7 @@ fn with_loss_the_reliable_channel_has_everything_and_the_others_what_came() {
     assert_eq!(page.on(0), sent);
     for (kind, id) in [(DataChannel::Lossy, 2), (DataChannel::Tracks, 4)] {
         for received in [page.polled_on(kind), page.on(id)] {
-            assert!(
-                (50..=200).contains(&received.len()),
-                "{} {} {}",
-                received.len(),
-                page.polled_on(kind).len(),
-                page.on(id).len()
-            );
+            assert!((50..200).contains(&received.len()), "{}", received.len());
             assert!(received.iter().all(|message| sent.iter().any(|it| it == message)));
         }
     }
