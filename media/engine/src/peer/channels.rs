@@ -19,6 +19,10 @@ pub(super) const LIMIT: usize = 16;
 /// Our channels with the ids of their streams: a DTLS server has the odd ones (RFC 8832, 6).
 const OURS: [(DataChannel, u16); 3] = [(DataChannel::Reliable, 1), (DataChannel::Lossy, 3), (DataChannel::Tracks, 5)];
 
+/// Message types (RFC 8832, 8.2.1).
+const ACK: u8 = 2;
+const OPEN: u8 = 3;
+
 /// One channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Channel {
@@ -66,6 +70,10 @@ pub(super) enum Control {
 impl Control {
     /// Reads a message that came on a stream. `None`: it is none.
     pub(super) fn read(id: u16, mut message: &[u8]) -> Option<Self> {
+        // The library has messages of its own under other numbers, and reads them unchecked.
+        if !matches!(message.first(), Some(&(ACK | OPEN))) {
+            return None;
+        }
         match Message::unmarshal(&mut message).ok()? {
             Message::DataChannelOpen(open) => Some(Self::Open(Channel {
                 id,

@@ -22,9 +22,10 @@ use tandem_core::room::sfu::{DataChannel, TransportRole};
 use tandem_core::time::Timestamp;
 
 use super::channels::{Channels, Control};
+use super::guard::init_tag;
 use super::identity::Identity;
 use super::records::{KeptRecords, Records};
-use super::sctp::{Association, Incoming, MESSAGE_LIMIT, init_tag};
+use super::sctp::{Association, Incoming, MESSAGE_LIMIT};
 
 /// Bytes that may wait on the reliable channel.
 const RELIABLE_LIMIT: usize = 1024 * 1024;

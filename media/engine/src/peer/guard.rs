@@ -15,6 +15,9 @@ use super::sctp::{COMMON_HEADER, WINDOW, u16_at, u32_at};
 /// Transmission numbers that may be ahead of what is acknowledged: more than a full window of short messages.
 const AHEAD: i32 = 1 << 14;
 
+/// And behind: what is repeated because its acknowledgement was lost. Half way round, ahead and behind are the same.
+const BEHIND: i32 = -AHEAD;
+
 /// Streams that may have data on them. The library takes any of 65,536, and looks at each for every chunk.
 const STREAMS: usize = 64;
 
@@ -29,7 +32,7 @@ const OTHERS: usize = 16;
 
 /// Chunk types (RFC 9260, 3.2; RFC 3758, 3.2; RFC 6525, 3.1).
 const DATA: u8 = 0;
-pub(super) const INIT: u8 = 1;
+const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
 const SACK: u8 = 3;
 const HEARTBEAT: u8 = 4;
@@ -100,6 +103,8 @@ impl Guard {
                 FORWARD_TSN => self.admit_number(u32_at(chunk.body, 0)),
                 RECONFIG => self.admit_reset(),
                 INIT_ACK => self.admit_answer(packet),
+                // With others, or with a tag: it is none.
+                INIT => Verdict::Drop,
                 ABORT => Verdict::End,
                 _ => Verdict::Admit,
             };
@@ -145,7 +150,7 @@ impl Guard {
         let (Some(number), Some(id)) = (u32_at(body, 0), u16_at(body, 4)) else { return Verdict::Drop };
         match self.ahead(number) {
             Some(1..=AHEAD) => {}
-            Some(..=0) => return Verdict::Admit,
+            Some(BEHIND..=0) => return Verdict::Admit,
             _ => return Verdict::Drop,
         }
         if !self.streams.contains(&id) {
@@ -160,7 +165,7 @@ impl Guard {
 
     fn admit_number(&self, number: Option<u32>) -> Verdict {
         let ahead = number.and_then(|number| self.ahead(number));
-        if ahead.is_some_and(|ahead| ahead <= AHEAD) { Verdict::Admit } else { Verdict::Drop }
+        if ahead.is_some_and(|ahead| (BEHIND..=AHEAD).contains(&ahead)) { Verdict::Admit } else { Verdict::Drop }
     }
 
     fn admit_answer(&mut self, packet: &[u8]) -> Verdict {
@@ -180,6 +185,14 @@ impl Guard {
     fn ahead(&self, number: u32) -> Option<i32> {
         self.acknowledged.map(|acknowledged| number.wrapping_sub(acknowledged).cast_signed())
     }
+}
+
+/// The tag in a packet that is an INIT and nothing else. `None`: it is none.
+pub(super) fn init_tag(packet: &[u8]) -> Option<u32> {
+    let mut all = chunks(packet);
+    let init = all.next().filter(|it| it.kind == INIT && it.is_plain() && packet.get(4..8) == Some(&[0; 4]))?;
+    let is_whole = (COMMON_HEADER + 4 + init.body.len()).next_multiple_of(4) == packet.len();
+    u32_at(init.body, 0).filter(|_| is_whole)
 }
 
 /// 5000 on both sides, as everybody has them in WebRTC.
@@ -203,7 +216,7 @@ impl Chunk<'_> {
         match self.kind {
             // Without any data it would be remembered for nothing.
             DATA => body.len() > 12,
-            INIT_ACK => body.get(16..).is_some_and(|rest| params(rest).all(is_plain_param)),
+            INIT | INIT_ACK => body.get(16..).is_some_and(|rest| params(rest).all(is_plain_param)),
             SACK => {
                 let blocks =
                     u16_at(body, 8).zip(u16_at(body, 10)).map(|(gaps, twice)| usize::from(gaps) + usize::from(twice));
@@ -224,7 +237,7 @@ impl Chunk<'_> {
             }
             FORWARD_TSN => body.len() >= 4 && body.len().is_multiple_of(4),
             ABORT | COOKIE_ECHO => true,
-            // Of an INIT that came with a tag, too: it is none.
+            // Of them, the library reads the causes of an ERROR unchecked.
             _ => false,
         }
     }

@@ -22,7 +22,7 @@ use rtc_shared::TransportProtocol;
 
 use super::channels::Channel;
 use super::dtls::{THEM, US};
-use super::guard::{Guard, INIT, Verdict};
+use super::guard::{Guard, Verdict, init_tag};
 
 /// Of a packet, in bytes.
 pub(super) const COMMON_HEADER: usize = 12;
@@ -253,12 +253,6 @@ fn transmit(library: &mut Library, now: Instant) -> Vec<Bytes> {
         }
     }
     packets
-}
-
-/// The tag in a packet that is an INIT. `None`: it is none.
-pub(super) fn init_tag(packet: &[u8]) -> Option<u32> {
-    let is_init = packet.get(4..8) == Some(&[0; 4]) && packet.get(COMMON_HEADER) == Some(&INIT);
-    u32_at(packet, COMMON_HEADER + 4).filter(|_| is_init)
 }
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -1,8 +1,10 @@
+mod attacker;
 mod checks;
 mod data;
 mod far_end;
 mod handshake;
 mod hostile;
+mod hostile_data;
 mod media;
 mod page;
 
