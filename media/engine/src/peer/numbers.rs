@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!        too old        │ late: each once │ highest │ free
-//!  ─────────────────────┴─── SPAN ────────┴─────────┴──────▶
+//!  ─────────────────────┴─── Span ────────┴─────────┴──────▶
 //!              ▲ floor: after a rebuild nothing below it
 //! ```
 //!
@@ -14,8 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How far behind the highest number one may still be, once: what is asked for again and comes late.
-const SPAN: u64 = 512;
+use crate::span::Span;
 
 /// Beyond the last index of an RTP stream: 32 bits of rollovers, 16 of sequence.
 const END: u64 = 1 << 48;
@@ -40,16 +39,14 @@ impl SentMark {
 pub struct Numbers {
     ssrc: u32,
     mark: Arc<SentMark>,
-    end: u64,
+    span: Span,
     floor: u64,
-    /// Bit `n % SPAN`: the number `n` of the last [`SPAN`] was used.
-    used: [u64; (SPAN / 64) as usize],
 }
 
 impl Numbers {
     pub(super) fn after(ssrc: u32, mark: Arc<SentMark>) -> Self {
         let end = mark.end.load(Relaxed);
-        Self { ssrc, mark, end, floor: end, used: [0; (SPAN / 64) as usize] }
+        Self { ssrc, mark, span: Span::new(end), floor: end }
     }
 
     /// Whose numbers they are.
@@ -61,7 +58,7 @@ impl Numbers {
     /// The number behind the highest one that was used.
     #[must_use]
     pub const fn end(&self) -> u64 {
-        self.end
+        self.span.end()
     }
 
     /// Uses a number. `false`: it was, or may have been, or there are none left.
@@ -69,45 +66,19 @@ impl Numbers {
         if number >= END {
             return false;
         }
-        if number < self.end {
-            return self.claim_late(number);
+        if number < self.end() {
+            return number >= self.floor && self.span.take(number);
         }
         let found = self.mark.end.fetch_max(number + 1, Relaxed);
-        if found != self.end {
+        if found != self.end() {
             // Somebody else sends this stream too: what lies below is his.
             self.floor = self.floor.max(found);
             if found > number {
-                self.advance(found);
+                self.span.advance(found);
                 return false;
             }
         }
-        self.advance(number + 1);
-        self.set(number)
-    }
-
-    fn claim_late(&mut self, number: u64) -> bool {
-        number >= self.floor && self.end - number <= SPAN && self.set(number)
-    }
-
-    fn advance(&mut self, end: u64) {
-        if end - self.end >= SPAN {
-            self.used = [0; (SPAN / 64) as usize];
-        } else {
-            (self.end..end).for_each(|number| {
-                if let Some(word) = self.used.get_mut((number % SPAN / 64) as usize) {
-                    *word &= !(1 << (number % 64));
-                }
-            });
-        }
-        self.end = end;
-    }
-
-    /// `false`: it was set.
-    fn set(&mut self, number: u64) -> bool {
-        let Some(word) = self.used.get_mut((number % SPAN / 64) as usize) else { return false };
-        let is_free = *word >> (number % 64) & 1 == 0;
-        *word |= 1 << (number % 64);
-        is_free
+        self.span.take(number)
     }
 }
 
@@ -124,23 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_free_once_and_late_ones_for_a_while() {
-        let mark = Arc::new(SentMark::new(0));
-        let mut numbers = numbers(&mark);
-        assert!(numbers.claim(1_000) && numbers.claim(1_010) && numbers.claim(1_005));
-        assert!(!numbers.claim(1_005) && !numbers.claim(1_010) && !numbers.claim(1_000));
-        assert!(numbers.claim(1_522) && numbers.claim(1_011) && !numbers.claim(1_010));
-        assert!(numbers.claim(9_000) && !numbers.claim(1_522) && numbers.claim(8_999));
-        assert!(!numbers.claim(END) && numbers.claim(END - 1));
-    }
-
-    #[test]
     fn whoever_goes_on_begins_behind_the_highest() {
         let mark = Arc::new(SentMark::new(0));
         assert!(numbers(&mark).claim(1_000));
         let mut next = numbers(&mark);
         assert_eq!(next.end(), 1_001);
         assert!(!next.claim(1_000) && !next.claim(999) && next.claim(1_002) && next.claim(1_001));
+        assert!(!next.claim(END) && next.claim(END - 1));
     }
 
     proptest! {

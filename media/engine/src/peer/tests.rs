@@ -1,5 +1,5 @@
 mod checks;
-mod far_end;
+pub(crate) mod far_end;
 mod handshake;
 mod hostile;
 mod media;
