@@ -24,6 +24,7 @@ mod guard;
 mod identity;
 mod kept;
 mod keys;
+mod numbers;
 mod pairs;
 mod records;
 mod sctp;
@@ -46,6 +47,7 @@ pub use cipher::SEAL_OVERHEAD;
 pub use data::{DataCounts, DataRefused};
 pub use identity::{Identity, PeerError};
 pub use kept::Kept;
+pub use numbers::Numbers;
 pub use stun::{is_stun, ufrag_of};
 
 use data::{At, Data, Outcome};
@@ -243,6 +245,39 @@ impl Peer {
         Some((to, len))
     }
 
+    /// Encrypts an RTP packet of a stream with numbers of its own, the first `len` bytes of a buffer with
+    /// [`SEAL_OVERHEAD`] more, whose header has `header_len` bytes, the stream's SSRC and the lower half of the number.
+    /// Gives its new length. `None`: we are not connected, or the number was used or is too old to tell.
+    pub fn seal_numbered(
+        &self,
+        packet: &mut [u8],
+        len: usize,
+        header_len: usize,
+        numbers: &mut Numbers,
+        number: u64,
+    ) -> Option<usize> {
+        self.media.as_ref()?.seal_numbered(packet, len, header_len, numbers, number)
+    }
+
+    /// The numbers of a stream that is sent: as long as these keys are used, they go on where they are. `None`: this peer
+    /// has had too many streams.
+    #[must_use]
+    pub fn numbers(&self, ssrc: u32) -> Option<Numbers> {
+        self.kept.sent_stream(ssrc).map(|mark| Numbers::after(ssrc, mark))
+    }
+
+    /// The 48-bit number behind the highest one that came of a stream; 0: none came.
+    #[must_use]
+    pub fn received_end(&self, ssrc: u32) -> u64 {
+        self.kept.received_end(ssrc)
+    }
+
+    /// By how much sealing makes an RTP packet longer, in bytes. `None`: we are not connected.
+    #[must_use]
+    pub fn seal_overhead(&self) -> Option<usize> {
+        self.media.as_ref().map(|media| media.overhead())
+    }
+
     /// Encrypts an RTCP packet as [`Self::seal_rtp`] does.
     pub fn seal_rtcp(&mut self, packet: &mut [u8], len: usize) -> Option<(SocketAddr, usize)> {
         let to = self.pairs.selected()?;
@@ -425,4 +460,4 @@ impl fmt::Debug for Peer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 mod attacker;
 mod checks;
 mod data;
-mod far_end;
+pub(crate) mod far_end;
 mod handshake;
 mod hostile;
 mod hostile_data;
