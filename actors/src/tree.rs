@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::Calls;
@@ -16,8 +17,9 @@ use crate::vitals::Vitals;
 pub(crate) const NODE: &str = "node";
 
 /// What an actor is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "PartKind")]
 pub enum Kind {
     /// What everything hangs on.
     Node,
@@ -44,7 +46,7 @@ pub enum Kind {
 }
 
 /// One actor at one moment.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartView {
     /// By which it can be broken: `node`, `edges`, `edges/sip.0`, `calls.0`, `calls.0/supervisor`, `call_…`, `worker.0`.
     pub id: String,

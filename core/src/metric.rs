@@ -100,6 +100,7 @@ names! {
         EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
         StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        FactsPoisonedLost = "tandem_facts_poisoned_lost_total", "Those of them that were lost, because too many were set aside before.";
         RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";

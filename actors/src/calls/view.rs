@@ -1,5 +1,6 @@
 //! What an operator sees of the calls.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tandem_core::call::Call;
 use tandem_core::id::{CallId, CorrelationId, LegId, TrackId};
@@ -14,7 +15,7 @@ use crate::slot::Slot;
 use crate::tree::{PartView, Standing};
 
 /// One call as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CallView {
     /// Which.
     pub call_id: CallId,
@@ -29,7 +30,7 @@ pub struct CallView {
 }
 
 /// One leg as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LegView {
     /// Which.
     pub leg_id: LegId,

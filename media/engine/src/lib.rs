@@ -26,7 +26,9 @@ mod leg;
 pub mod peer;
 mod rtcp;
 mod sender;
+pub mod sfu;
 mod source;
+mod span;
 
 pub use continuity::Continuity;
 pub use counts::Counts;

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use tandem_core::id::{CallId, LegId};
+use tandem_core::id::{CallId, ConferenceId, LegId};
 use tandem_core::machine::Refusal;
 
 use crate::black_box::BlackBox;
+use crate::rooms::Rooms;
 
 /// See the module.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Directory {
     load: Vec<Option<usize>>,
     /// How many of them are peers.
     peers: Vec<usize>,
+    /// Connections of rooms.
+    pub(crate) rooms: Rooms,
 }
 
 /// Somebody to be told that a box changed.
@@ -30,7 +33,13 @@ pub(crate) type Note = (usize, Arc<BlackBox>);
 
 impl Directory {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { boxes: HashMap::new(), links: HashMap::new(), load: vec![Some(0); workers], peers: vec![0; workers] }
+        Self {
+            boxes: HashMap::new(),
+            links: HashMap::new(),
+            load: vec![Some(0); workers],
+            peers: vec![0; workers],
+            rooms: Rooms::default(),
+        }
     }
 
     pub(crate) fn find(&self, leg: LegId) -> Option<&Arc<BlackBox>> {
@@ -52,12 +61,35 @@ impl Directory {
         if let Some(found) = self.boxes.get(&new.leg) {
             return Ok(found.clone());
         }
-        let home = self.home_of(call).ok_or(Refusal::Full)?;
+        let home = self.seat_peer(&call, limit)?;
+        new.move_to(home);
+        Ok(self.file(new))
+    }
+
+    /// A place for one connection of a room, at the home of its conference: full when that worker has so many peers
+    /// already.
+    pub(crate) fn seat_room(&mut self, conference: ConferenceId, limit: usize) -> Result<usize, Refusal> {
+        self.seat_peer(&conference, limit)
+    }
+
+    /// It is free again.
+    pub(crate) fn unseat_room(&mut self, home: usize) {
+        self.shift(Some(home), |load| load.saturating_sub(1));
+        self.unseat_peer(home);
+    }
+
+    fn seat_peer(&mut self, of: &impl Hash, limit: usize) -> Result<usize, Refusal> {
+        let home = self.home_of(of).ok_or(Refusal::Full)?;
         let peers = self.peers.get_mut(home).filter(|peers| **peers < limit).ok_or(Refusal::Full)?;
         *peers += 1;
         self.shift(Some(home), |load| load + 1);
-        new.move_to(home);
-        Ok(self.file(new))
+        Ok(home)
+    }
+
+    fn unseat_peer(&mut self, home: usize) {
+        if let Some(peers) = self.peers.get_mut(home) {
+            *peers = peers.saturating_sub(1);
+        }
     }
 
     pub(crate) fn remove(&mut self, leg: LegId) -> Option<Arc<BlackBox>> {
@@ -71,8 +103,8 @@ impl Directory {
             }
         }
         self.shift(gone.home(), |load| load.saturating_sub(1));
-        if let Some(peers) = gone.home().filter(|_| gone.is_peer()).and_then(|home| self.peers.get_mut(home)) {
-            *peers = peers.saturating_sub(1);
+        if let Some(home) = gone.home().filter(|_| gone.is_peer()) {
+            self.unseat_peer(home);
         }
         Some(gone)
     }
@@ -135,11 +167,12 @@ impl Directory {
         vec![(home, found)]
     }
 
-    /// The same for a call each time. When a worker is closed, only its own calls go elsewhere (rendezvous hashing).
-    fn home_of(&self, call: CallId) -> Option<usize> {
+    /// The same for a call or a conference each time. When a worker is closed, only what was there goes elsewhere
+    /// (rendezvous hashing).
+    fn home_of(&self, of: &impl Hash) -> Option<usize> {
         let weight = |worker: &usize| {
             let mut hasher = DefaultHasher::new();
-            (call, worker).hash(&mut hasher);
+            (of, worker).hash(&mut hasher);
             hasher.finish()
         };
         (0..self.load.len()).filter(|worker| self.is_open(*worker)).max_by_key(weight)
@@ -193,7 +226,7 @@ mod tests {
     #[test]
     fn calls_spread_over_workers_and_only_those_of_a_closed_one_go_elsewhere() {
         let mut directory = Directory::new(4);
-        let homes = |directory: &Directory| (0..400).map(|n| directory.home_of(call(n)).unwrap()).collect::<Vec<_>>();
+        let homes = |directory: &Directory| (0..400).map(|n| directory.home_of(&call(n)).unwrap()).collect::<Vec<_>>();
         let before = homes(&directory);
         assert!((0..4).all(|worker| before.iter().filter(|home| **home == worker).count() > 40));
         directory.close_worker(2);

@@ -34,6 +34,8 @@ mod directory;
 mod pair;
 mod pool;
 mod ports;
+mod room_box;
+mod rooms;
 mod seat;
 mod shared_port;
 mod worker;

@@ -12,7 +12,7 @@ use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, LocalMedia, MediaCommand, MediaNews, PeerDescription};
 use tandem_core::metric::{Fill, Gauge, Metrics, Queue, Queues};
 use tandem_core::pii::Pii;
-use tandem_core::ports::{CallPort, MediaPort};
+use tandem_core::ports::{CallPort, DataPort, MediaPort, SfuListener};
 use tandem_core::quality::MediaReport;
 use tandem_core::trace::{TracePort, Untraced};
 use tandem_engine::peer::{Identity, Kept, PeerError};
@@ -22,15 +22,16 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::{Directory, Note};
 use crate::ports::Ports;
+use crate::rooms::Nobody;
 use crate::seat::Seat;
 use crate::shared_port::SharedPort;
 use crate::worker::{UNTOLD, Worker};
 
 /// Of a user name fragment, by which a peer is found: 72 random bits are nobody else's.
-const UFRAG_LEN: usize = 12;
+pub(crate) const UFRAG_LEN: usize = 12;
 
 /// Of a password: 144 random bits (RFC 8445, 5.3 wants 128).
-const PASSWORD_LEN: usize = 24;
+pub(crate) const PASSWORD_LEN: usize = 24;
 
 /// What both are made of (RFC 8839, 5.4).
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -41,6 +42,9 @@ pub struct Pool {
     pub(crate) calls: Arc<dyn CallPort>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trace: Arc<dyn TracePort>,
+    pub(crate) listener: Arc<dyn SfuListener>,
+    #[expect(dead_code, reason = "data comes in once peers have channels")]
+    pub(crate) data: Arc<dyn DataPort>,
     pub(crate) clock: Clock,
     pub(crate) seats: Vec<Seat>,
     /// One per worker.
@@ -91,6 +95,8 @@ impl Pool {
             calls,
             metrics,
             trace: Arc::new(Untraced),
+            listener: Arc::new(Nobody),
+            data: Arc::new(Nobody),
             clock: Clock::start(),
             seats: (0..workers).map(|_| Seat::new(config.queue)).collect(),
             shared_ports,
@@ -107,6 +113,12 @@ impl Pool {
     #[must_use]
     pub fn traced(self, trace: Arc<dyn TracePort>) -> Self {
         Self { trace, ..self }
+    }
+
+    /// Tells `listener` what becomes of rooms, and gives `data` what participants send. Nobody hears it unless told.
+    #[must_use]
+    pub fn with_rooms(self, listener: Arc<dyn SfuListener>, data: Arc<dyn DataPort>) -> Self {
+        Self { listener, data, ..self }
     }
 
     /// How many threads are wanted.
@@ -147,6 +159,7 @@ impl Pool {
             // Whom nobody can tell now ends by his own timers: there is no worker to try again.
             let _ = self.calls.tell_leg(lost.leg, LegInput::Media(MediaNews::Broken));
         }
+        self.lose_rooms(worker);
     }
 
     /// For drills: the worker panics at its next turn.
@@ -205,7 +218,11 @@ impl Pool {
     }
 
     fn black_box(&self, leg: LegId, carriage: Carriage) -> Arc<BlackBox> {
-        Arc::new(BlackBox::new(leg, self.serial.fetch_add(1, SeqCst), carriage))
+        Arc::new(BlackBox::new(leg, self.next_serial(), carriage))
+    }
+
+    pub(crate) fn next_serial(&self) -> usize {
+        self.serial.fetch_add(1, SeqCst)
     }
 
     fn open_pair(&self, leg: LegId) -> Result<LocalMedia, Refusal> {
@@ -230,7 +247,7 @@ impl Pool {
             // Its far end may send before anything is attached.
             let seat = filed.home().and_then(|home| self.seats.get(home)).ok_or(Refusal::Full)?;
             if let Err(stuck) = seat.note(new) {
-                self.release(leg);
+                MediaPort::release(self, leg);
                 return Err(stuck);
             }
         }
@@ -324,7 +341,7 @@ fn shared_port(config: &Config, worker: usize) -> Result<SharedPort, StartError>
     SharedPort::bind(address.ip(), address.port()).map_err(|source| StartError::Port { address, source })
 }
 
-fn random_text(len: usize) -> String {
+pub(crate) fn random_text(len: usize) -> String {
     let chars = (0..len).filter_map(|_| ICE_CHARS.get(usize::from(rand::random::<u8>() % 64)));
     chars.map(|char| char::from(*char)).collect()
 }

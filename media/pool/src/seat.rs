@@ -8,14 +8,23 @@ use mio::Waker;
 use parking_lot::Mutex;
 use tandem_core::machine::Refusal;
 use tandem_core::metric::Fill;
+use tandem_core::room::sfu::DataOut;
 
 use crate::black_box::BlackBox;
+use crate::room_box::RoomBox;
+
+/// Messages that wait for the worker: it takes them many times a second.
+const DATA: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Seat {
     /// Boxes that changed.
     notes: ArrayQueue<Arc<BlackBox>>,
+    /// Connections of rooms that changed, each once.
+    room_notes: ArrayQueue<Arc<RoomBox>>,
+    /// Messages of rooms that are to be sent.
+    data: ArrayQueue<DataOut>,
     waker: Mutex<Option<Waker>>,
     /// A wake is under way: no need for another.
     is_woken: AtomicBool,
@@ -38,6 +47,8 @@ impl Seat {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             notes: ArrayQueue::new(capacity),
+            room_notes: ArrayQueue::new(capacity),
+            data: ArrayQueue::new(DATA),
             waker: Mutex::new(None),
             is_woken: AtomicBool::new(false),
             must_review: AtomicBool::new(false),
@@ -71,7 +82,7 @@ impl Seat {
 
     /// How many changes wait to be looked at.
     pub(crate) fn waiting(&self) -> usize {
-        self.notes.len()
+        self.notes.len() + self.room_notes.len()
     }
 
     pub(crate) fn is_held_by(&self, generation: u64) -> bool {
@@ -91,6 +102,50 @@ impl Seat {
             self.must_review.store(true, SeqCst);
             self.wake();
         }
+    }
+
+    /// Tells the worker that a connection of a room changed.
+    pub(crate) fn note_room(&self, changed: &Arc<RoomBox>) -> Result<(), Refusal> {
+        if changed.note() && self.room_notes.push(changed.clone()).is_err() {
+            changed.unnote();
+            return Err(Refusal::Full);
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// The same, where nobody can be refused.
+    pub(crate) fn note_room_or_review(&self, changed: &Arc<RoomBox>) {
+        if self.note_room(changed).is_err() {
+            self.must_review.store(true, SeqCst);
+            self.wake();
+        }
+    }
+
+    /// Gives the worker a message to send.
+    pub(crate) fn post(&self, data: DataOut) -> Result<(), Refusal> {
+        self.data.push(data).map_err(|_| Refusal::Full)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// A message for this thread to send. One that is over takes nothing from its successor.
+    pub(crate) fn next_data(&self, generation: u64) -> Option<DataOut> {
+        self.is_held_by(generation).then(|| self.data.pop()).flatten()
+    }
+
+    /// The same for a connection of a room.
+    pub(crate) fn next_room_note(&self, generation: u64) -> Option<Arc<RoomBox>> {
+        if !self.is_held_by(generation) {
+            return None;
+        }
+        let note = self.room_notes.pop()?;
+        if self.is_held_by(generation) {
+            return Some(note);
+        }
+        note.unnote();
+        self.note_room_or_review(&note);
+        None
     }
 
     pub(crate) fn ask_to_break(&self) {

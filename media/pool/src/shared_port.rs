@@ -1,7 +1,9 @@
 //! The socket of all WebRTC peers of one worker.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
 use tracing::warn;
 
@@ -11,11 +13,34 @@ use crate::pair;
 /// as long as a worker is rebuilt.
 const RECEIVE_BUFFER: usize = 8 * 1_024 * 1_024;
 
-/// See the module.
+/// Bytes of one read: what the network joined from datagrams of one size and sender.
+pub(crate) const JOINED: usize = 64 * 1_024;
+
+/// Reads of one system call.
+pub(crate) const READS: usize = 16;
+
+/// See the module. The kernel may join datagrams when it receives, and part them when it sends.
 #[derive(Debug)]
 pub(crate) struct SharedPort {
     port: u16,
     socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+/// What one read brought: datagrams of `stride` bytes each, the last perhaps of fewer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joined {
+    pub(crate) from: SocketAddr,
+    /// Where it lies.
+    pub(crate) begin: usize,
+    pub(crate) len: usize,
+    pub(crate) stride: usize,
+}
+
+impl Joined {
+    /// Before the first read.
+    pub(crate) const NOTHING: Self =
+        Self { from: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0), begin: 0, len: 0, stride: 1 };
 }
 
 impl SharedPort {
@@ -26,7 +51,35 @@ impl SharedPort {
         if granted < RECEIVE_BUFFER {
             warn!(port, granted, wanted = RECEIVE_BUFFER, "small buffer for WebRTC; raise net.core.rmem_max");
         }
-        Ok(Self { port: socket.local_addr().as_ref().map_or(port, SocketAddr::port), socket })
+        let state = UdpSocketState::new((&socket).into())?;
+        Ok(Self { port: socket.local_addr().as_ref().map_or(port, SocketAddr::port), socket, state })
+    }
+
+    /// Reads what there is into a batch of [`READS`] times [`JOINED`] bytes. Gives how many reads there were.
+    pub(crate) fn receive(&self, batch: &mut [u8], found: &mut [Joined; READS]) -> io::Result<usize> {
+        let mut chunks = batch.chunks_mut(JOINED);
+        let mut buffers: [IoSliceMut<'_>; READS] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        let mut metas = [RecvMeta::default(); READS];
+        let count = self.state.recv((&self.socket).into(), &mut buffers, &mut metas)?;
+        for (nth, (meta, found)) in metas.iter().zip(found).take(count).enumerate() {
+            *found = Joined { from: meta.addr, begin: nth * JOINED, len: meta.len, stride: meta.stride.max(1) };
+        }
+        Ok(count)
+    }
+
+    /// How many datagrams the kernel parts at a time.
+    pub(crate) fn segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends datagrams of one size, the last perhaps smaller.
+    pub(crate) fn send(&self, contents: &[u8], destination: SocketAddr, segment: usize) -> io::Result<()> {
+        if contents.len() <= segment {
+            return self.socket.send_to(contents, destination).map(|_| ());
+        }
+        let run = Transmit { destination, ecn: None, contents, segment_size: Some(segment), src_ip: None };
+        self.state.try_send((&self.socket).into(), &run)
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -6,10 +6,12 @@
 //! * Before a packet leaves, the worker knows that its seat is still its own.
 
 mod legs;
+mod rooms;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,7 +33,8 @@ use crate::black_box::BlackBox;
 use crate::config::Config;
 use crate::pool::Pool;
 use crate::seat::Seat;
-use crate::shared_port::SharedPort;
+use crate::shared_port::{JOINED, Joined, READS, SharedPort};
+use rooms::RoomsHere;
 
 /// Readiness that one turn takes from the kernel.
 const EVENTS: usize = 1_024;
@@ -39,8 +42,9 @@ const EVENTS: usize = 1_024;
 /// Packets of one leg's socket in one turn.
 const BURST: usize = 32;
 
-/// Packets of the peers' socket in one turn: more, for it has thousands of them; some hundreds of microseconds.
-const SHARED_BURST: usize = 256;
+/// Reads of the peers' socket in one turn, each of up to [`READS`] times what the network joined: more, for it has
+/// thousands of them; some hundreds of microseconds.
+const SHARED_BURST: usize = 16;
 
 /// A datagram larger than this is no voice.
 const PACKET: usize = 2_048;
@@ -77,6 +81,9 @@ pub(crate) struct Worker<'a> {
     broken: VecDeque<Arc<BlackBox>>,
     /// A datagram, and room for what sealing adds.
     buffer: Box<[u8; PACKET + SEAL_OVERHEAD]>,
+    /// What one read of the peers' socket brought.
+    batch: Box<[u8]>,
+    rooms: RoomsHere,
     forwarded: u64,
     next_tick: Timestamp,
 }
@@ -114,6 +121,8 @@ impl<'a> Worker<'a> {
             untold: VecDeque::new(),
             broken: VecDeque::new(),
             buffer: Box::new([0; PACKET + SEAL_OVERHEAD]),
+            batch: vec![0; READS * JOINED].into(),
+            rooms: RoomsHere::new(pool),
             forwarded: 0,
             next_tick: pool.clock.mono(),
         };
@@ -143,7 +152,9 @@ impl<'a> Worker<'a> {
             self.reconcile_noted();
             self.read(&events);
             self.tick();
+            self.tick_rooms();
             self.tell();
+            self.tell_rooms();
             self.count();
         }
         Ok(())
@@ -154,7 +165,9 @@ impl<'a> Worker<'a> {
             return Duration::ZERO;
         }
         let is_idle = self.legs.is_empty() && self.untold.is_empty() && self.broken.is_empty();
-        if is_idle { IDLE } else { self.next_tick - self.pool.clock.mono() }
+        let now = self.pool.clock.mono();
+        let legs = if is_idle { IDLE } else { self.next_tick - now };
+        legs.min(self.rooms.timeout(now))
     }
 
     // ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,13 +212,14 @@ impl<'a> Worker<'a> {
 
     fn read_shared(&mut self) {
         let Some(shared) = self.pool.shared_ports.get(self.index) else { return };
-        let now = self.pool.clock.mono();
+        let mut reads = [Joined::NOTHING; READS];
         for _ in 0..SHARED_BURST {
             if !self.seat.is_held_by(self.generation) {
                 return;
             }
-            match shared.socket().recv_from(datagram(&mut self.buffer)) {
-                Ok((len, from)) => self.take_shared(now, from, len),
+            let now = self.pool.clock.mono();
+            match shared.receive(&mut self.batch, &mut reads) {
+                Ok(count) => self.take_reads(now, reads.get(..count).unwrap_or_default()),
                 Err(empty) if empty.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
             }
@@ -213,11 +227,27 @@ impl<'a> Worker<'a> {
         self.is_shared_unfinished = true;
     }
 
-    fn take_shared(&mut self, now: Timestamp, from: SocketAddr, len: usize) {
+    fn take_reads(&mut self, now: Timestamp, reads: &[Joined]) {
+        for read in reads {
+            for begin in (read.begin..read.begin + read.len).step_by(read.stride) {
+                let end = (begin + read.stride).min(read.begin + read.len);
+                self.take_shared(now, read.from, begin..end);
+                if self.rooms.is_full() {
+                    self.forward_rooms(now);
+                }
+            }
+        }
+        self.forward_rooms(now);
+    }
+
+    fn take_shared(&mut self, now: Timestamp, from: SocketAddr, at: Range<usize>) {
+        if self.take_room(now, from, at.clone()) {
+            return;
+        }
+        let Some(datagram) = self.batch.get(at).filter(|datagram| datagram.len() <= PACKET) else { return };
         // Nobody's leg yet: what cannot even be told apart costs itself.
-        let (engine, buffer) = (&mut self.engine, &self.buffer);
-        let search = AssertUnwindSafe(|| buffer.get(..len).and_then(|datagram| engine.find_peer(from, datagram)));
-        let found = catch_unwind(search).unwrap_or_else(|_| {
+        let engine = &mut self.engine;
+        let found = catch_unwind(AssertUnwindSafe(|| engine.find_peer(from, datagram))).unwrap_or_else(|_| {
             self.pool.metrics.count(Counter::MediaPanics);
             None
         });
@@ -225,6 +255,11 @@ impl<'a> Worker<'a> {
         let Some(found) = self.places.get(place).and_then(Clone::clone).filter(|found| self.owns(found)) else {
             return;
         };
+        // Its answer is sealed where it lies, and needs room.
+        let len = datagram.len();
+        if let Some(room) = self.buffer.get_mut(..len) {
+            room.copy_from_slice(datagram);
+        }
         self.take(now, &found, Socket { place, kind: SocketKind::Peer }, from, len);
         self.send_due();
     }
@@ -246,7 +281,7 @@ impl<'a> Worker<'a> {
             }
             engine.receive(now, socket, from, buffer.as_mut_slice(), len)
         };
-        match watch.guarded(found, step) {
+        match watch.guarded(found.serial, step) {
             Some(Some(transmit)) => self.forwarded += u64::from(self.send(transmit)),
             Some(None) => {}
             None => self.give_up(socket.place, found),
@@ -261,7 +296,7 @@ impl<'a> Worker<'a> {
             loop {
                 let watch = self.watch();
                 let (engine, buffer) = (&mut self.engine, &mut self.buffer);
-                match watch.guarded(&found, || engine.transmit(now, place, buffer.as_mut_slice())) {
+                match watch.guarded(found.serial, || engine.transmit(now, place, buffer.as_mut_slice())) {
                     Some(Some(transmit)) => self.send(transmit),
                     Some(None) => break,
                     None => {
@@ -297,7 +332,7 @@ impl<'a> Worker<'a> {
             let Some(found) = self.places.get(place).and_then(Clone::clone) else { continue };
             if !self.owns(&found) {
                 self.drop_leg(&found);
-            } else if self.watch().guarded(&found, || self.engine.expire(now.mono, place)).is_none() {
+            } else if self.watch().guarded(found.serial, || self.engine.expire(now.mono, place)).is_none() {
                 self.give_up(place, &found);
             }
         }
@@ -360,8 +395,8 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// One leg's step. `None`: it panicked. Whose step it is stands in the seat meanwhile, for the case that it hangs.
-    fn guarded<R>(self, found: &BlackBox, step: impl FnOnce() -> R) -> Option<R> {
-        self.seat.touch(self.generation, found.serial);
+    fn guarded<R>(self, serial: usize, step: impl FnOnce() -> R) -> Option<R> {
+        self.seat.touch(self.generation, serial);
         // What it leaves half done is the leg's own, and that is thrown away.
         let outcome = catch_unwind(AssertUnwindSafe(step));
         self.seat.touch(self.generation, 0);

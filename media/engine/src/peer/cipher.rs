@@ -49,6 +49,14 @@ impl Cipher {
         }
     }
 
+    /// What sealing adds to an RTP packet, in bytes.
+    pub(super) const fn rtp_overhead(&self) -> usize {
+        match self {
+            Self::Gcm { .. } => GCM_TAG,
+            Self::Cm(_) => HMAC_TAG,
+        }
+    }
+
     /// Encrypts the payload of the first `len` bytes. Gives the new length; `None`: the buffer is too short.
     pub(super) fn seal_rtp(&self, packet: &mut [u8], header: Header, len: usize, index: u64) -> Option<usize> {
         match self {

@@ -1,23 +1,41 @@
 //! What a far end must not notice the loss of: the black box of one peer.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use tandem_core::room::sfu::TransportRole;
 use zeroize::Zeroizing;
 
+use super::data::KeptData;
 use super::dtls::Handshake;
 use super::keys::Established;
+use super::numbers::SentMark;
 use super::pairs::Pairs;
 
-/// SSRCs in each direction at the same time. A browser has one.
-pub(super) const STREAMS: usize = 4;
+/// How many streams a peer may have in each direction at the same time, and how many are remembered when others came in
+/// their place.
+#[derive(Clone, Copy, Debug)]
+struct Capacity {
+    present: usize,
+    retired: usize,
+}
 
-/// Streams that are remembered when others came in their place: more than a page begins in a long call.
-const RETIRED: usize = 64;
+/// In a call a browser has one stream. More are retired than a page begins in a long call.
+const OF_CALL: Capacity = Capacity { present: 4, retired: 64 };
+
+/// In a room: two microphones, three layers of a camera and of a screen, each with its retransmissions, and as many
+/// again while they change.
+const OF_ROOM: Capacity = Capacity { present: 32, retired: 1_024 };
+
+/// Nothing is sent that way.
+const NOTHING: Capacity = Capacity { present: 0, retired: 0 };
+
+/// Streams that a peer of a room was ever sent: as many tracks as may come and go while it is there.
+const SENT: usize = 16_384;
 
 /// Keys, addresses and numbers of a peer. Belongs above the engine: a peer that is built anew with it goes on without
 /// another handshake, in the middle of one too, and repeats no nonce.
@@ -31,6 +49,8 @@ pub struct Kept {
     /// one that breaks or hangs over it does not come back.
     handshake: Mutex<Option<(Box<Handshake>, SocketAddr)>>,
     established: Mutex<Option<Arc<Established>>>,
+    /// `None`: a peer without data channels.
+    data: Option<Box<KeptData>>,
     is_connected: AtomicBool,
     pairs: Mutex<Pairs>,
     pub(super) received: Marks,
@@ -38,6 +58,8 @@ pub struct Kept {
     pub(super) sent: Marks,
     /// SRTCP packets sent. One count for all of our SSRCs.
     pub(super) sent_rtcp: AtomicU64,
+    /// Streams with [`Numbers`](super::Numbers) of their own. None is ever forgotten: the next that has its SSRC goes on.
+    sent_streams: Mutex<HashMap<u32, Arc<SentMark>>>,
 }
 
 impl Kept {
@@ -45,18 +67,37 @@ impl Kept {
     /// wants: 4 and 22 characters at least.
     #[must_use]
     pub fn new(ufrag: String, password: String) -> Self {
+        Self::sized(ufrag, password, OF_CALL, OF_CALL)
+    }
+
+    /// The same for a peer of a room, that receives many streams. What it is sent goes out by
+    /// [`Peer::seal_numbered`](super::Peer::seal_numbered) only.
+    #[must_use]
+    pub fn of_room(ufrag: String, password: String) -> Self {
+        Self::sized(ufrag, password, OF_ROOM, NOTHING)
+    }
+
+    fn sized(ufrag: String, password: String, received: Capacity, sent: Capacity) -> Self {
         Self {
             ufrag,
             password: Zeroizing::new(password),
             handshake: Mutex::default(),
             established: Mutex::default(),
+            data: None,
             is_connected: AtomicBool::default(),
             pairs: Mutex::default(),
-            received: Marks::default(),
-            received_rtcp: Marks::default(),
-            sent: Marks::default(),
+            received: Marks::new(received),
+            received_rtcp: Marks::new(received),
+            sent: Marks::new(sent),
             sent_rtcp: AtomicU64::default(),
+            sent_streams: Mutex::default(),
         }
+    }
+
+    /// With data channels: those that the far end opens on a publisher's connection, our own on a subscriber's.
+    #[must_use]
+    pub fn with_data(self, role: TransportRole) -> Self {
+        Self { data: Some(Box::new(KeptData::new(role))), ..self }
     }
 
     /// By which packets for this peer are told from others.
@@ -81,6 +122,21 @@ impl Kept {
     #[must_use]
     pub fn nominated(&self) -> Option<SocketAddr> {
         self.pairs.lock().selected()
+    }
+
+    /// What must be remembered of a stream that is sent. `None`: there were too many.
+    pub(super) fn sent_stream(&self, ssrc: u32) -> Option<Arc<SentMark>> {
+        let mut streams = self.sent_streams.lock();
+        if streams.len() >= SENT && !streams.contains_key(&ssrc) {
+            return None;
+        }
+        Some(streams.entry(ssrc).or_insert_with(|| Arc::new(SentMark::new(ssrc))).clone())
+    }
+
+    /// The number behind the highest one of a stream that is received; 0: none came.
+    pub(super) fn received_end(&self, ssrc: u32) -> u64 {
+        let present = self.received.noted().flatten().find(|(known, _)| *known == ssrc).map(|(_, highest)| highest + 1);
+        present.or_else(|| self.received.retired(ssrc).map(|highest| highest + 1)).unwrap_or(0)
     }
 
     pub(super) fn pairs(&self) -> Pairs {
@@ -111,6 +167,10 @@ impl Kept {
         *self.established.lock() = established;
     }
 
+    pub(super) fn data(&self) -> Option<&KeptData> {
+        self.data.as_deref()
+    }
+
     pub(super) fn connect(&self, is_connected: bool) {
         self.is_connected.store(is_connected, Relaxed);
     }
@@ -123,9 +183,10 @@ impl fmt::Debug for Kept {
 }
 
 /// The highest index of each stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Marks {
-    present: [Mark; STREAMS],
+    present: Box<[Mark]>,
+    may_retire: usize,
     /// Streams that had to make room for others, with the number behind their highest; the oldest first. One that comes
     /// back goes on there, so nothing of it can be played again.
     retired: Mutex<VecDeque<(u32, u64)>>,
@@ -140,6 +201,11 @@ struct Mark {
 }
 
 impl Marks {
+    fn new(capacity: Capacity) -> Self {
+        let present = (0..capacity.present).map(|_| Mark::default()).collect();
+        Self { present, may_retire: capacity.retired, retired: Mutex::default() }
+    }
+
     /// Notes a number, before its packet leaves or after it was authenticated. Gives the end that was there; `None`: the
     /// place is another stream's.
     ///
@@ -168,7 +234,7 @@ impl Marks {
     /// Whether one more stream may make room: whose place was taken before must not be forgotten, or its packets could
     /// come again.
     pub(super) fn may_retire(&self) -> bool {
-        self.retired.lock().len() < RETIRED
+        self.retired.lock().len() < self.may_retire
     }
 
     /// The highest number of a stream that had to make room.
@@ -178,8 +244,8 @@ impl Marks {
     }
 
     /// Streams and their highest numbers, in the order of their places.
-    pub(super) fn noted(&self) -> [Option<(u32, u64)>; STREAMS] {
-        self.present.each_ref().map(|mark| {
+    pub(super) fn noted(&self) -> impl Iterator<Item = Option<(u32, u64)>> {
+        self.present.iter().map(|mark| {
             let (name, end) = (mark.name.load(Relaxed), mark.end.load(Relaxed));
             (name != 0).then_some(name as u32).zip(end.checked_sub(1))
         })

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Refusal;
 use super::cipher::{Cipher, Header};
-use super::kept::{Kept, Marks, STREAMS};
+use super::kept::{Kept, Marks};
 use super::keys::Established;
+use super::numbers::Numbers;
 use super::window::Window;
 
 /// SRTCP packets that one key may seal (RFC 3711, 9.2).
@@ -46,6 +47,11 @@ impl Media {
         })
     }
 
+    /// What sealing adds to an RTP packet, in bytes.
+    pub(super) fn overhead(&self) -> usize {
+        self.ours.rtp_overhead()
+    }
+
     pub(super) fn open_rtp(&mut self, packet: &mut [u8], kept: &Kept) -> Result<Opened, Refusal> {
         let header = Header::read(packet).ok_or(Refusal::Malformed)?;
         let index = self.received.index_of(&kept.received, header.ssrc, header.sequence).ok_or(Refusal::Replayed)?;
@@ -73,6 +79,22 @@ impl Media {
         self.ours.seal_rtp(packet, header, len, index)
     }
 
+    /// The same with numbers that are kept elsewhere. The header has `header_len` bytes.
+    pub(super) fn seal_numbered(
+        &self,
+        packet: &mut [u8],
+        len: usize,
+        header_len: usize,
+        numbers: &mut Numbers,
+        number: u64,
+    ) -> Option<usize> {
+        if !numbers.claim(number) {
+            return None;
+        }
+        let header = Header { ssrc: numbers.ssrc(), sequence: number as u16, len: header_len };
+        self.ours.seal_rtp(packet, header, len, number)
+    }
+
     /// As [`Self::seal_rtp`].
     pub(super) fn seal_rtcp(&self, packet: &mut [u8], len: usize, kept: &Kept) -> Option<usize> {
         let ssrc = rtcp_ssrc(packet.get(..len)?)?;
@@ -92,7 +114,7 @@ fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
 
 /// The streams of one direction.
 struct Streams {
-    places: [Option<Stream>; STREAMS],
+    places: Box<[Option<Stream>]>,
     /// Rises with every number that is used.
     turn: u64,
     /// A new stream may take the place of the one that was quiet for longest.
@@ -110,7 +132,7 @@ struct Stream {
 impl Streams {
     fn after(marks: &Marks, yields: bool) -> Self {
         let resume = |(ssrc, highest)| Stream { ssrc, window: Window::after(highest), used: 0 };
-        Self { places: marks.noted().map(|mark| mark.map(resume)), turn: 0, yields }
+        Self { places: marks.noted().map(|mark| mark.map(resume)).collect(), turn: 0, yields }
     }
 
     fn of(&self, marks: &Marks, ssrc: u32) -> Option<Window> {

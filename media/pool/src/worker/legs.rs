@@ -21,6 +21,7 @@ const KINDS: [SocketKind; 2] = [SocketKind::Rtp, SocketKind::Rtcp];
 
 impl Worker<'_> {
     pub(super) fn take_over(&mut self, culprit: usize) {
+        self.take_over_rooms(culprit);
         let boxes = self.pool.directory.lock().of_worker(self.index);
         if let Some(culprit) = boxes.iter().find(|found| found.serial == culprit) {
             culprit.break_off();
@@ -50,10 +51,15 @@ impl Worker<'_> {
         while let Some(changed) = self.seat.next_note(self.generation) {
             self.reconcile(&changed);
         }
+        while let Some(changed) = self.seat.next_room_note(self.generation) {
+            let orders = changed.take_orders();
+            self.reconcile_room(&changed, orders);
+        }
         if self.seat.takes_review(self.generation) {
             let boxes = self.pool.directory.lock().of_worker(self.index);
             let here: Vec<_> = self.places.iter().flatten().cloned().collect();
             here.iter().chain(&boxes).for_each(|found| self.reconcile(found));
+            self.review_rooms();
         }
     }
 
@@ -68,7 +74,7 @@ impl Worker<'_> {
         let (now, watch) = (self.pool.clock.mono(), self.watch());
         let engine = &mut self.engine;
         let step = || found.commands().iter().flatten().for_each(|command| engine.apply(now, command));
-        if watch.guarded(found, step).is_none() {
+        if watch.guarded(found.serial, step).is_none() {
             self.give_up(place, found);
         }
     }
@@ -105,7 +111,7 @@ impl Worker<'_> {
                 engine.open_peer(now, place, found.leg, found.kept.clone(), peer, kept);
             }
         };
-        if is_heard && watch.guarded(found, build).is_some() {
+        if is_heard && watch.guarded(found.serial, build).is_some() {
             return Some(place);
         }
         self.drop_leg(found);
@@ -133,7 +139,7 @@ impl Worker<'_> {
         self.legs.remove(&found.leg);
         let watch = self.watch();
         let engine = &mut self.engine;
-        let is_clean = watch.guarded(found, || engine.close(place)).is_some();
+        let is_clean = watch.guarded(found.serial, || engine.close(place)).is_some();
         self.unregister(found);
         self.vacate(place);
         if is_clean {

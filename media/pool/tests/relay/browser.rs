@@ -142,12 +142,17 @@ impl Browser {
         heard
     }
 
-    /// What has come already.
+    /// How much has come already.
     pub(crate) fn hear_now(&mut self) -> usize {
+        self.hear_all().len()
+    }
+
+    /// What has come already.
+    pub(crate) fn hear_all(&mut self) -> Vec<Heard> {
         self.socket.set_nonblocking(true).unwrap();
-        let count = self.hear(usize::MAX).len();
+        let heard = self.hear(usize::MAX);
         self.socket.set_nonblocking(false).unwrap();
-        count
+        heard
     }
 
     /// The next datagram, and the RTP packet that it is. `None`: nothing comes.

@@ -11,6 +11,7 @@ mod browser;
 mod peers;
 mod phone;
 mod quality;
+mod rooms;
 mod survival;
 mod world;
 

@@ -7,20 +7,23 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
-use tandem_core::id::{CallId, LegId, TrackId};
+use tandem_core::id::{CallId, ConferenceId, LegId, ParticipantId, TrackId};
 use tandem_core::leg::LegInput;
 use tandem_core::machine::Refusal;
 use tandem_core::media::{Carrier, Codec, Direction, LocalMedia, MediaCommand, MediaDescription, MediaNews, TrackSpec};
 use tandem_core::metric::Metrics;
-use tandem_core::ports::{CallPort, MediaPort};
+use tandem_core::ports::{CallPort, DataPort, MediaPort};
+use tandem_core::room::sfu::DataChannel;
 use tandem_media::{Config, Pool};
 use uuid::Uuid;
 
 use crate::browser::Browser;
 use crate::phone::Phone;
+use crate::rooms::Listener;
 
 pub(crate) fn leg(n: usize) -> LegId {
     LegId::from_uuid(Uuid::from_u128(n as u128 + 1))
@@ -71,10 +74,20 @@ impl CallPort for Calls {
     }
 }
 
+/// Who takes no data in.
+struct Deaf;
+
+impl DataPort for Deaf {
+    fn received(&self, _: ConferenceId, _: ParticipantId, _: DataChannel, _: Bytes) -> Result<(), Refusal> {
+        Err(Refusal::Full)
+    }
+}
+
 /// See the module.
 pub(crate) struct World {
     pub(crate) pool: Arc<Pool>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) listener: Arc<Listener>,
     pub(crate) metrics: Arc<Metrics>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -98,8 +111,10 @@ impl World {
     pub(crate) fn without_threads(config: Config) -> Self {
         let calls = Arc::new(Calls::default());
         let metrics = Arc::new(Metrics::default());
-        let pool = Arc::new(Pool::new(config, calls.clone(), metrics.clone()).unwrap());
-        Self { pool, calls, metrics, threads: Vec::new() }
+        let listener = Arc::new(Listener::default());
+        let pool = Pool::new(config, calls.clone(), metrics.clone()).unwrap();
+        let pool = Arc::new(pool.with_rooms(listener.clone(), Arc::new(Deaf)));
+        Self { pool, calls, listener, metrics, threads: Vec::new() }
     }
 
     pub(crate) fn local(&self, n: usize) -> LocalMedia {

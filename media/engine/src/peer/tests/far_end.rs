@@ -23,13 +23,13 @@ use super::*;
 const SERVER: &str = "192.0.2.99:9";
 
 /// The library wants an instant to count from; nothing here depends on which.
-pub(super) fn epoch() -> Instant {
+pub(crate) fn epoch() -> Instant {
     <Instant>::now()
 }
 
 /// What the far end can do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Suite {
+pub(crate) enum Suite {
     /// As Chromium offers it: CM first, GCM last.
     Everything,
     /// No GCM.
@@ -41,27 +41,31 @@ pub(super) enum Suite {
 }
 
 impl Suite {
-    pub(super) const GOOD: [Self; 2] = [Self::Everything, Self::CmOnly];
+    pub(crate) const GOOD: [Self; 2] = [Self::Everything, Self::CmOnly];
 }
 
-pub(super) struct FarEnd {
-    pub(super) address: SocketAddr,
-    pub(super) fingerprint: [u8; 32],
+pub(crate) struct FarEnd {
+    pub(crate) address: SocketAddr,
+    pub(crate) fingerprint: [u8; 32],
     endpoint: Endpoint,
     epoch: Instant,
-    pub(super) has_gcm: bool,
+    pub(crate) has_gcm: bool,
     seal: Option<Context>,
     open: Option<Context>,
-    pub(super) ufrag: String,
+    pub(crate) ufrag: String,
+    /// What came in records since the handshake.
+    pub(super) application: VecDeque<Bytes>,
+    /// Our side said goodbye.
+    pub(super) is_closed: bool,
 }
 
 impl FarEnd {
-    pub(super) fn new(suite: Suite) -> Self {
+    pub(crate) fn new(suite: Suite) -> Self {
         Self::impatient(suite, Duration::from_secs(1))
     }
 
     /// Repeats its flights after this time.
-    pub(super) fn impatient(suite: Suite, interval: Duration) -> Self {
+    pub(crate) fn impatient(suite: Suite, interval: Duration) -> Self {
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(AwsLcRsProvider::new());
         let certificate = Certificate::generate_self_signed(vec!["far".to_owned()], provider.crypto()).unwrap();
         let profiles = match suite {
@@ -95,31 +99,33 @@ impl FarEnd {
             seal: None,
             open: None,
             ufrag: "theirs".to_owned(),
+            application: VecDeque::new(),
+            is_closed: false,
         }
     }
 
-    pub(super) fn remote(&self) -> Remote {
+    pub(crate) fn remote(&self) -> Remote {
         Remote { ufrag: self.ufrag.clone(), password: "theirs too".into(), fingerprint: self.fingerprint }
     }
 
-    pub(super) const fn is_connected(&self) -> bool {
+    pub(crate) const fn is_connected(&self) -> bool {
         self.seal.is_some()
     }
 
     /// A nominating check passes.
-    pub(super) fn check(&mut self, peer: &mut Peer, now: Timestamp) {
+    pub(crate) fn check(&mut self, peer: &mut Peer, now: Timestamp) {
         let mut request = request(PASSWORD, &nominating());
         assert_eq!(peer.receive(now, self.address, &mut request), Received::Alive);
         assert_eq!(peer.poll_transmit().map(|(to, _)| to), Some(self.address));
     }
 
     /// The handshake, without time passing and without loss.
-    pub(super) fn shake(&mut self, peer: &mut Peer, now: Timestamp) {
+    pub(crate) fn shake(&mut self, peer: &mut Peer, now: Timestamp) {
         while self.send(peer, now, |_| false) + self.receive(peer, now, |_| false) > 0 {}
     }
 
     /// The handshake over ten seconds; the datagrams of both sides are numbered as they are sent, and some are lost.
-    pub(super) fn shake_with_loss(&mut self, peer: &mut Peer, lost: impl Fn(usize) -> bool) {
+    pub(crate) fn shake_with_loss(&mut self, peer: &mut Peer, lost: impl Fn(usize) -> bool) {
         let mut sent = 0;
         let mut is_lost = |_: &[u8]| {
             sent += 1;
@@ -147,12 +153,12 @@ impl FarEnd {
     }
 
     /// What it wants to send over DTLS.
-    pub(super) fn datagrams(&mut self) -> VecDeque<Vec<u8>> {
+    pub(crate) fn datagrams(&mut self) -> VecDeque<Vec<u8>> {
         std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|it| it.message.to_vec()).collect()
     }
 
     /// What we have to say goes to it. Gives the number of datagrams.
-    pub(super) fn receive(&mut self, peer: &mut Peer, now: Timestamp, mut lost: impl FnMut(&[u8]) -> bool) -> usize {
+    pub(crate) fn receive(&mut self, peer: &mut Peer, now: Timestamp, mut lost: impl FnMut(&[u8]) -> bool) -> usize {
         let mut count = 0;
         while let Some((to, datagram)) = peer.poll_transmit() {
             assert_eq!(to, self.address);
@@ -164,11 +170,22 @@ impl FarEnd {
         count
     }
 
-    fn take(&mut self, now: Timestamp, datagram: &[u8]) {
+    pub(super) fn take(&mut self, now: Timestamp, datagram: &[u8]) {
         let events = self.endpoint.read(self.instant(now), at(SERVER), None, datagram.into()).unwrap_or_default();
-        if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
-            self.key();
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => self.key(),
+                EndpointEvent::ApplicationData(data) => self.application.push_back(data.freeze()),
+                EndpointEvent::PeerClosed => self.is_closed = true,
+                _ => {}
+            }
         }
+    }
+
+    /// A record with these bytes.
+    pub(super) fn record(&mut self, now: Timestamp, payload: &[u8]) -> Vec<u8> {
+        self.endpoint.write(self.instant(now), at(SERVER), payload).unwrap();
+        self.datagrams().pop_front().unwrap()
     }
 
     fn key(&mut self) {
@@ -188,38 +205,38 @@ impl FarEnd {
         self.has_gcm = salt == 12;
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.endpoint.close(self.epoch).unwrap();
     }
 
-    pub(super) fn seal_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
         self.seal.as_mut().unwrap().encrypt_rtp(packet).unwrap().to_vec()
     }
 
-    pub(super) fn seal_rtcp(&mut self, packet: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_rtcp(&mut self, packet: &[u8]) -> Vec<u8> {
         self.seal.as_mut().unwrap().encrypt_rtcp(packet).unwrap().to_vec()
     }
 
-    pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open_rtp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         Some(self.open.as_mut().unwrap().decrypt_rtp(packet).ok()?.to_vec())
     }
 
-    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open_rtcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         Some(self.open.as_mut().unwrap().decrypt_rtcp(packet).ok()?.to_vec())
     }
 
-    fn instant(&self, now: Timestamp) -> Instant {
+    pub(super) fn instant(&self, now: Timestamp) -> Instant {
         self.epoch + Duration::from_micros(now.0)
     }
 }
 
 /// An attribute of a request.
-pub(super) fn attribute(kind: rtc_stun::attributes::AttrType, value: &[u8]) -> RawAttribute {
+pub(crate) fn attribute(kind: rtc_stun::attributes::AttrType, value: &[u8]) -> RawAttribute {
     RawAttribute { typ: kind, length: value.len() as u16, value: value.to_vec() }
 }
 
 /// The attributes of a good request that nominates.
-pub(super) fn nominating() -> Vec<RawAttribute> {
+pub(crate) fn nominating() -> Vec<RawAttribute> {
     vec![
         attribute(ATTR_USERNAME, format!("{UFRAG}:theirs").as_bytes()),
         attribute(ATTR_USE_CANDIDATE, &[]),
@@ -228,7 +245,7 @@ pub(super) fn nominating() -> Vec<RawAttribute> {
 }
 
 /// A binding request with these attributes, signed.
-pub(super) fn request(password: &str, attributes: &[RawAttribute]) -> Vec<u8> {
+pub(crate) fn request(password: &str, attributes: &[RawAttribute]) -> Vec<u8> {
     let mut message = unsigned(attributes);
     let provider = AwsLcRsProvider::new();
     MessageIntegrity::new_raw_integrity_with_provider(password.as_bytes(), provider.crypto())
@@ -239,7 +256,7 @@ pub(super) fn request(password: &str, attributes: &[RawAttribute]) -> Vec<u8> {
 }
 
 /// A binding request with these attributes.
-pub(super) fn unsigned(attributes: &[RawAttribute]) -> Message {
+pub(crate) fn unsigned(attributes: &[RawAttribute]) -> Message {
     let mut message = Message::new();
     message.build(&[Box::new(TransactionId([7; 12])), Box::new(BINDING_REQUEST)]).unwrap();
     attributes.iter().for_each(|attribute| message.add(attribute.typ, &attribute.value));
