@@ -96,6 +96,8 @@ actions! {
     TokenRevoked = "token_revoked", "tandem.audit.token_revoked.v1";
     /// Events were published again.
     EventsReplayed = "events_replayed", "tandem.audit.events_replayed.v1";
+    /// Somebody was not let into a room: all seats were taken.
+    JoinRefused = "join_refused", "tandem.audit.join_refused.v1";
 }
 
 impl Action {

@@ -115,6 +115,7 @@ names! {
         SignIns = "tandem_sign_ins_total", "Sign-ins with the right credentials.";
         TracesExported = "tandem_call_traces_exported_total", "Calls whose spans were given to the exporter.";
         TracesLeftOut = "tandem_call_traces_left_out_total", "Calls whose spans were not, by the share that is kept.";
+        RoomDataDropped = "tandem_room_data_dropped_total", "Messages of participants that were dropped: a receiver, or whoever passes them on, did not take them.";
     }
 }
 
