@@ -1,2 +1,4 @@
 mod forwarding;
+mod layers;
+mod reports;
 mod world;
