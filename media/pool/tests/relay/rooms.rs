@@ -86,8 +86,8 @@ fn subscribe(world: &World, of: usize, to: usize, from: usize, browser: &Browser
 /// Three of one room, all of whom hear the first.
 fn three(world: &World, of: usize) -> [Browser; 3] {
     let browsers = [0, 1, 2].map(|n| join(world, of, of * 3 + n));
-    for n in 1..3 {
-        subscribe(world, of, of * 3 + n, of * 3, &browsers[n]);
+    for (n, browser) in browsers.iter().enumerate().skip(1) {
+        subscribe(world, of, of * 3 + n, of * 3, browser);
     }
     world.settle();
     browsers

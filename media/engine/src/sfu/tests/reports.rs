@@ -4,7 +4,6 @@ use super::world::*;
 use crate::sfu::*;
 
 const VOICE: u32 = 0x1111;
-const CAMERA: u32 = 0x2222;
 
 fn voice(sequence: u16, level: u8) -> Vec<u8> {
     packet(111, VOICE, sequence, &[(AUDIO_LEVEL, &[level])], &[7; 60])
