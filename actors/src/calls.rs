@@ -13,8 +13,6 @@
 //! * `PlanPort::look_up` may be asked twice; the call takes the first answer.
 //! * A call drops repeated news of a leg by its stamp. Legs and tracks take the same order twice without harm.
 
-mod breaking;
-mod sharded;
 mod view;
 mod wires;
 
@@ -33,7 +31,6 @@ use tandem_core::trace::TracePort;
 use tandem_core::track::Track;
 use tokio::time::sleep;
 
-pub use breaking::CallActor;
 pub use view::{CallView, LegView};
 
 use crate::clock::Clock;
@@ -41,7 +38,7 @@ use crate::config::Config;
 use crate::directory::Limits;
 use crate::door::Door;
 use crate::keeper::{Keeper, Member};
-use sharded::Sharded;
+use crate::sharded::Sharded;
 use wires::Wires;
 
 /// How long calls that were told to end may take. One second more than a call waits for its legs.

@@ -9,6 +9,7 @@
 //! * [`slot`], [`shell`], [`directory`], [`supervise`], [`root`]: how nothing that was accepted is lost. They know no
 //!   calls.
 //! * [`calls`]: the calls, legs and tracks of one node, and what their effects mean to the world; [`door`] lets them in.
+//!   [`rooms`]: the same for conferences, participants and what they publish. [`part`]: how all of these are called.
 //! * [`service`], [`node`]: everything else that runs for long, and the whole tree; [`tree`] shows it, [`drill`] breaks
 //!   it on purpose.
 //!
@@ -25,9 +26,12 @@ pub mod door;
 pub mod drill;
 mod keeper;
 pub mod node;
+pub mod part;
 pub mod ports;
+pub mod rooms;
 pub mod root;
 pub mod service;
+mod sharded;
 pub mod shell;
 pub mod slot;
 pub mod supervise;
@@ -39,5 +43,7 @@ pub use calls::{Calls, Outside};
 pub use clock::Clock;
 pub use config::Config;
 pub use node::Node;
+pub use part::PartId;
+pub use rooms::{Rooms, RoomsOutside};
 pub use service::{Group, Service, ServiceError};
 pub use tree::Tree;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  guard ── node ─┬─ ledger · bus · media · edges · services     one keeper a group, one actor a service
-//!                 └─ calls[n] · legs[n] · tracks[n]              one root a directory ── supervisor ── shells
+//!                 └─ calls[n] · legs[n] · tracks[n] · conferences[n] · participants[n] · publications[n]
+//!                                                                one root a directory ── supervisor ── shells
 //! ```
 //!
 //! The guard is a task and no actor: it waits for one thing, and there is nothing in it that could break.
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::calls::Calls;
 use crate::directory::Directory;
 use crate::keeper::{Boxed, Duty, Keeper, Member};
+use crate::rooms::Rooms;
 use crate::root::Root;
 use crate::service::Group;
 use crate::tree::Tree;
@@ -30,6 +32,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// See the module.
 pub struct Node {
     calls: Arc<Calls>,
+    rooms: Arc<Rooms>,
     groups: Vec<Group>,
     tree: Tree,
     halt: CancellationToken,
@@ -37,13 +40,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the actors of the calls and then the groups in their order. Does not wait until they run: what does not
+    /// Starts the actors of calls and rooms and then the groups in their order. Does not wait until they run: what does not
     /// start is tried again, with a delay. Only [`stop`](Self::stop) ends them; to drop the node does not.
     ///
     /// # Errors
     /// The runtime is shutting down.
-    pub async fn start(calls: Arc<Calls>, groups: Vec<Group>) -> Result<Self, SpawnErr> {
-        let (mut members, mut tree) = (calls.members(), Tree::new(calls.clone()));
+    pub async fn start(calls: Arc<Calls>, rooms: Arc<Rooms>, groups: Vec<Group>) -> Result<Self, SpawnErr> {
+        let (mut members, mut tree) = (calls.members(), Tree::new(calls.clone(), rooms.clone()));
+        members.extend(rooms.members());
         for group in &groups {
             let keeper = calls.keeper(group.members());
             tree.add_group(group, &keeper.vitals);
@@ -53,13 +57,13 @@ impl Node {
         tree.plant(&root.vitals);
         let (first, halt) = (start_root(&root).await?, CancellationToken::new());
         let guard = ractor::concurrency::spawn(guard(root, first, halt.clone()));
-        Ok(Self { calls, groups, tree, halt, guard })
+        Ok(Self { calls, rooms, groups, tree, halt, guard })
     }
 
     /// Stops in order: no new calls, live ones get `drain_timeout` and are then ended; the groups, the last first; the
     /// actors of the calls. Gives the number of calls that did not end in time; there should be none.
     pub async fn stop(self, drain_timeout: Duration) -> usize {
-        let left = self.calls.drain(drain_timeout).await;
+        let (left, _) = tokio::join!(self.calls.drain(drain_timeout), self.rooms.drain(drain_timeout));
         for group in self.groups.iter().rev() {
             if tokio::time::timeout(STOPPING, group.stop()).await.is_err() {
                 tracing::warn!(group = group.name, "did not stop in time, cut off");

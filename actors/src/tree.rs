@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::calls::{CallActor, Calls};
+use crate::calls::Calls;
 use crate::drill::How;
+use crate::part::PartId;
+use crate::rooms::Rooms;
 use crate::service::Group;
 use crate::vitals::Vitals;
 
@@ -14,8 +17,9 @@ use crate::vitals::Vitals;
 pub(crate) const NODE: &str = "node";
 
 /// What an actor is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "PartKind")]
 pub enum Kind {
     /// What everything hangs on.
     Node,
@@ -35,10 +39,14 @@ pub enum Kind {
     Leg,
     /// Works on a track's slot.
     Track,
+    /// Works on a conference's slot.
+    Conference,
+    /// Works on a participant's slot.
+    Participant,
 }
 
 /// One actor at one moment.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartView {
     /// By which it can be broken: `node`, `edges`, `edges/sip.0`, `calls.0`, `calls.0/supervisor`, `call_…`, `worker.0`.
     pub id: String,
@@ -64,6 +72,7 @@ pub struct PartView {
 #[derive(Clone)]
 pub struct Tree {
     calls: Arc<Calls>,
+    rooms: Arc<Rooms>,
     standing: Vec<Standing>,
 }
 
@@ -78,8 +87,8 @@ pub(crate) struct Standing {
 }
 
 impl Tree {
-    pub(crate) fn new(calls: Arc<Calls>) -> Self {
-        Self { standing: Vec::new(), calls }
+    pub(crate) fn new(calls: Arc<Calls>, rooms: Arc<Rooms>) -> Self {
+        Self { standing: Vec::new(), calls, rooms }
     }
 
     pub(crate) fn add_group(&mut self, group: &Group, vitals: &Arc<Vitals>) {
@@ -100,6 +109,7 @@ impl Tree {
         let (id, name) = (String::from(NODE), String::from(NODE));
         self.standing.insert(0, Standing { kind: Kind::Node, id, name, parent: None, vitals: root.clone() });
         self.standing.extend(self.calls.standing());
+        self.standing.extend(self.rooms.standing());
     }
 
     /// Every actor there is, parents before children and owners before what they own. No lock is held for longer than
@@ -118,13 +128,13 @@ impl Tree {
             restarts: it.vitals.restarts(),
             inbox: 0,
         });
-        standing.chain(self.calls.parts(now)).collect()
+        standing.chain(self.calls.parts(now)).chain(self.rooms.parts(now)).collect()
     }
 
     /// Breaks an actor; whoever supervises it answers that as any failure. Whether there is such an actor now.
     pub fn break_part(&self, id: &str, how: How) -> bool {
-        match id.parse::<CallActor>() {
-            Ok(actor) => self.calls.break_actor(actor, how),
+        match id.parse::<PartId>() {
+            Ok(part) => self.calls.break_actor(part, how) || self.rooms.break_actor(part, how),
             Err(_) => self.standing.iter().any(|it| it.id == id && it.vitals.break_actor(how)),
         }
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tandem_actors::drill::How;
+use tandem_actors::rooms::Policy;
 use tandem_actors::tree::Kind;
-use tandem_actors::{Calls, Clock, Config, Group, Node, Service, ServiceError};
+use tandem_actors::{Calls, Clock, Config, Group, Node, Rooms, Service, ServiceError};
 use tandem_core::metric::{Counter, Metrics};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -71,8 +72,10 @@ fn steady(name: &'static str, log: &Log) -> Arc<Steady> {
 }
 
 async fn node(groups: Vec<Group>, metrics: &Arc<Metrics>) -> Node {
-    let calls = Calls::new(&Config::default(), Clock::start(), metrics.clone());
-    Node::start(calls, groups).await.unwrap()
+    let clock = Clock::start();
+    let calls = Calls::new(&Config::default(), clock.clone(), metrics.clone());
+    let rooms = Rooms::new(Policy::default(), clock, metrics);
+    Node::start(calls, rooms, groups).await.unwrap()
 }
 
 async fn until(happened: impl Fn() -> bool) {

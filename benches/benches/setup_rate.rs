@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tandem_actors::{Auditor, Calls, Clock, Node, Outside};
+use tandem_actors::rooms::Policy;
+use tandem_actors::{Auditor, Calls, Clock, Node, Outside, Rooms};
 use tandem_core::account::{Account, Accounts};
 use tandem_core::call::{Call, CallEffect, CallInput, NewCall};
 use tandem_core::cause::Cause;
@@ -128,6 +129,7 @@ async fn run(kind: Kind) -> Result<Cost, Box<dyn std::error::Error>> {
         shards: std::num::NonZeroU8::MIN,
         ..Default::default()
     };
+    let rooms = Rooms::new(Policy::default(), clock.clone(), &metrics);
     let supervised = Calls::new(&limits, clock.clone(), metrics.clone());
     let bare = Arc::new(Bare::new(clock.clone()));
     let calls: Arc<dyn CallPort> = match kind {
@@ -142,7 +144,7 @@ async fn run(kind: Kind) -> Result<Cost, Box<dyn std::error::Error>> {
         Kind::Supervised => supervised.connect(outside),
         Kind::Bare => drop(bare.outside.set(outside)),
     }
-    let node = Node::start(supervised, Vec::new()).await?;
+    let node = Node::start(supervised, rooms, Vec::new()).await?;
     let (shard, writer, relay) = (sip.clone(), ledger.clone(), ledger);
     let tasks = [
         tokio::spawn(async move { shard.run_shard(0).await }),

@@ -16,8 +16,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::event::CloudEvent;
 use crate::id::{AuditId, CorrelationId, NodeId, Tenant, UserId};
 use crate::party::TrunkName;
 use crate::time::WallTime;
@@ -26,11 +28,11 @@ use crate::time::WallTime;
 const LONGEST: usize = 128;
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $item:ident = $text:literal, $kind:literal;)*) => {
+    ($(#[doc = $doc:literal] $item:ident = $text:literal, $kind:literal;)*) => {
         /// What was done, or tried. Its name is a contract: it is in subjects and types of events.
-        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
-        pub enum Action { $($(#[$doc])* $item,)* }
+        pub enum Action { $(#[doc = $doc] $item,)* }
 
         impl Action {
             /// All of them, in order.
@@ -46,6 +48,12 @@ macro_rules! actions {
             #[must_use]
             pub const fn event_type(self) -> &'static str {
                 match self { $(Self::$item => $kind,)* }
+            }
+
+            /// What it is, in a sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$item => $doc.trim(),)* }
             }
         }
     };
@@ -88,6 +96,8 @@ actions! {
     TokenRevoked = "token_revoked", "tandem.audit.token_revoked.v1";
     /// Events were published again.
     EventsReplayed = "events_replayed", "tandem.audit.events_replayed.v1";
+    /// Somebody was not let into a room: all seats were taken.
+    JoinRefused = "join_refused", "tandem.audit.join_refused.v1";
 }
 
 impl Action {
@@ -254,52 +264,34 @@ impl AuditEvent {
 
     /// The event that integrators get: CloudEvents 1.0 in JSON.
     #[must_use]
-    pub fn cloud_event(&self) -> CloudEvent<'_> {
+    pub fn cloud_event(&self) -> CloudEvent<'_, AuditData<'_>> {
         let Deed { tenant, who, from, action, what, outcome, correlation_id } = &self.deed;
+        let data = AuditData { who, from: *from, action: *action, what: what.as_deref(), outcome, hushed: self.hushed };
         CloudEvent {
-            specversion: "1.0",
-            id: self.event_id(),
-            source: format!("/tandem/{}", self.node),
-            kind: action.event_type(),
-            subject: self.subject(),
-            time: self.at.rfc3339(),
-            datacontenttype: "application/json",
-            tenantid: tenant.as_str(),
             correlationid: *correlation_id,
-            seq: 1,
-            data: AuditData { who, from: *from, action: *action, what: what.as_deref(), outcome, hushed: self.hushed },
+            seq: Some(1),
+            ..CloudEvent::new(self.event_id(), action.event_type(), self.node, tenant, self.subject(), self.at, data)
         }
     }
 }
 
-/// CloudEvents 1.0, structured JSON, with our extensions.
-#[derive(Clone, Debug, Serialize)]
-pub struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: String,
-    source: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    subject: String,
-    time: String,
-    datacontenttype: &'static str,
-    tenantid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlationid: Option<CorrelationId>,
-    seq: u32,
-    data: AuditData<'a>,
-}
-
 /// The data of an audit event. Never edited once released, only versioned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AuditData<'a> {
+    /// Who did it, or tried to: `operator`, `user_…`, `nobody`, `system`, `trunk:<name>`.
+    #[schemars(with = "String")]
     who: &'a Actor,
+    /// The address that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<IpAddr>,
+    /// What.
     action: Action,
+    /// To what: the id of an object, or the route of a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<&'a str>,
+    /// What became of it: a stable code, that of the refusal when it was refused.
     outcome: &'a str,
+    /// So many more of its kind were left out since the last one.
     hushed: u64,
 }
 

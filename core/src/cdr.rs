@@ -109,9 +109,6 @@ pub struct CdrLeg {
     /// What the dial plan chose; `null` for the caller's.
     #[serde(default)]
     pub route: Option<Route>,
-    /// The far end's own id of it (SIP: Call-ID), where it is known.
-    #[serde(default)]
-    pub external_id: Option<String>,
     /// When it was dialled, or for the caller let in.
     pub started_at: WallTime,
     /// When this device first rang; the caller's never does.
@@ -275,7 +272,6 @@ impl CdrLeg {
             leg_id,
             party,
             route,
-            external_id: None,
             started_at,
             ringing_at: None,
             answered_at: None,

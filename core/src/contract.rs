@@ -5,6 +5,8 @@
 //! * An event is never edited once it was released, only versioned: its schema says so to whoever tries.
 
 mod asyncapi;
+mod data;
+mod published;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,60 +14,12 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::event::{Class, FactBody};
-use crate::id::LegId;
+use crate::audit::AuditData;
+use crate::event::FactBody;
+use crate::revocation::Revocation;
 
 pub use asyncapi::asyncapi;
-
-/// One type of event, in one version.
-struct Published {
-    /// CloudEvents type with its version.
-    event_type: &'static str,
-    /// How it reaches those who want it.
-    class: Class,
-    /// Where, with `{tenant}` and `{call_id}`.
-    subject: &'static str,
-    /// Which [`FactBody`] it is: its tag. `None`: its data is a struct of this module.
-    fact: Option<&'static str>,
-    summary: &'static str,
-}
-
-/// All there are.
-const PUBLISHED: [Published; 8] = [
-    fact(
-        "tandem.call.started.v1",
-        "call.{call_id}.started",
-        "started",
-        "A caller was let in: the first fact of a call",
-    ),
-    fact("tandem.call.dialled.v1", "call.{call_id}.dialled", "dialled", "One way to the callee is being tried"),
-    fact("tandem.call.ringing.v1", "call.{call_id}.ringing", "ringing", "The first device of the callee rings"),
-    fact("tandem.call.answered.v1", "call.{call_id}.answered", "answered", "The callee answered: billing begins"),
-    fact("tandem.call.leg_ended.v1", "call.{call_id}.leg_ended", "leg_ended", "A leg is over"),
-    fact("tandem.call.ended.v1", "call.{call_id}.ended", "ended", "The call is over"),
-    fact("tandem.cdr.closed.v1", "cdr.{call_id}", "cdr_closed", "The billing record: the last fact of a call"),
-    Published {
-        event_type: "tandem.call.digit.v1",
-        class: Class::Live,
-        subject: "live.call.{call_id}.digit",
-        fact: None,
-        summary: "A party pressed a key; may be lost",
-    },
-];
-
-const fn fact(event_type: &'static str, subject: &'static str, tag: &'static str, summary: &'static str) -> Published {
-    Published { event_type, class: Class::Fact, subject, fact: Some(tag), summary }
-}
-
-/// Data of `tandem.call.digit.v1`.
-#[derive(JsonSchema)]
-#[allow(dead_code, reason = "only its schema is wanted")]
-struct Digit {
-    /// Who pressed it.
-    leg_id: LegId,
-    /// `0`–`9`, `*`, `#`, `A`–`D`.
-    digit: char,
-}
+use published::{Data, PARAMETERS, Published, all};
 
 /// Schemas of the data of all events, and of what they refer to.
 struct Schemas {
@@ -79,7 +33,7 @@ impl Schemas {
         let mut settings = SchemaSettings::draft07();
         settings.definitions_path = path.into();
         let mut generator = settings.into_generator();
-        let data = PUBLISHED.iter().map(|it| (it.event_type, it.data(&mut generator))).collect();
+        let data = all().iter().map(|it| (it.event_type, it.data.schema(&mut generator))).collect();
         let mut definitions = generator.take_definitions(true);
         // Each event is one of its variants.
         definitions.remove("FactBody");
@@ -87,75 +41,103 @@ impl Schemas {
     }
 }
 
-impl Published {
-    fn data(&self, generator: &mut SchemaGenerator) -> Value {
-        let Some(tag) = self.fact else { return generator.subschema_for::<Digit>().to_value() };
+impl Data {
+    fn schema(self, generator: &mut SchemaGenerator) -> Value {
+        let tag = match self {
+            Self::Fact(tag) => tag,
+            Self::Audit(action) => {
+                let mut schema = inline::<AuditData<'_>>(generator);
+                if let Some(it) = schema.pointer_mut("/properties/action") {
+                    *it = json!({ "const": action.name() });
+                }
+                return schema;
+            }
+            Self::Digit => return generator.subschema_for::<data::Digit>().to_value(),
+            Self::Registration => return generator.subschema_for::<data::Registration>().to_value(),
+            Self::Revocation => return generator.subschema_for::<Revocation>().to_value(),
+            Self::Nothing => return json!({ "type": "object" }),
+        };
         generator.subschema_for::<FactBody>();
         let all = generator.definitions().get("FactBody").and_then(|it| it.get("oneOf")).and_then(Value::as_array);
         let is_it = |it: &&Value| it.pointer("/properties/event/const").is_some_and(|it| it == tag);
         all.into_iter().flatten().find(is_it).cloned().unwrap_or_default()
     }
+}
 
+/// The schema itself, not a reference to it.
+fn inline<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    T::json_schema(generator).to_value()
+}
+
+impl Published {
     fn address(&self) -> String {
         format!("tandem.v1.{{tenant}}.{}", self.subject)
     }
 
     /// A subject of it, as a regular expression.
     fn pattern(&self) -> String {
-        let escaped = self.address().replace('.', "\\.");
-        let call = escaped.replace("{call_id}", "call_[0-9a-f]{32}");
-        format!("^{}$", call.replace("{tenant}", "[a-z0-9-]{1,32}"))
+        let mut pattern = self.address().replace('.', "\\.");
+        for (name, _, expected, _) in PARAMETERS {
+            pattern = pattern.replace(&format!("{{{name}}}"), expected);
+        }
+        format!("^{pattern}$")
     }
 
     /// CloudEvents 1.0 with our extensions around the data.
     fn envelope(&self, data: &Value) -> Map<String, Value> {
         let text = |description: &str| json!({ "type": "string", "description": description });
-        let id = match self.class {
-            Class::Fact => json!({
-                "type": "string",
-                "pattern": "^call_[0-9a-f]{32}\\.[0-9]+$",
-                "description": "The same however often it is delivered: drop what was seen",
-            }),
-            Class::State | Class::Live => text("Another one for each event"),
+        let like = |pattern: &str, description: &str| json!({ "type": "string", "pattern": pattern, "description": description });
+        let id = match self.data.ids() {
+            Some(pattern) => like(pattern, "The same however often it is delivered: drop what was seen"),
+            None => text("Another one for each event"),
         };
-        let mut properties = json!({
+        let correlation = like("^[0-9a-f]{32}$", "Of everything that followed from one request; the trace's id, too");
+        let properties = json!({
             "specversion": { "const": "1.0" },
             "id": id,
-            "source": { "type": "string", "pattern": "^/tandem/node_[0-9a-f]{32}$", "description": "Which node" },
+            "source": like("^/tandem/node_[0-9a-f]{32}$", "Which node"),
             "type": { "const": self.event_type },
-            "subject": { "type": "string", "pattern": self.pattern(), "description": "The subject it is published on" },
+            "subject": like(&self.pattern(), "The subject it is published on"),
             "time": { "type": "string", "format": "date-time", "description": "When it happened" },
             "datacontenttype": { "const": "application/json" },
-            "tenantid": { "type": "string", "pattern": "^[a-z0-9-]{1,32}$", "description": "Whose call" },
-            "correlationid": {
-                "type": "string",
-                "pattern": "^[0-9a-f]{32}$",
-                "description": "Of everything that followed from one request; the trace's id, too",
-            },
-            "callid": { "type": "string", "pattern": "^call_[0-9a-f]{32}$" },
+            "tenantid": like("^[a-z0-9-]{1,32}$", "Whose"),
             "data": data,
         });
-        let mut required: Vec<Value> =
-            properties.as_object().into_iter().flat_map(Map::keys).map(|it| json!(it)).collect();
-        if let (Class::Fact, Some(properties)) = (self.class, properties.as_object_mut()) {
-            let traceparent = json!({
-                "type": "string",
-                "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
-                "description": "The call's place in its trace (W3C Trace Context)",
-            });
-            let number =
-                json!({ "type": "integer", "minimum": 1, "description": "The how-manieth of its call, from 1" });
-            properties.insert(String::from("traceparent"), traceparent);
-            properties.insert(String::from("causationid"), text("What of a leg it follows from"));
-            properties.insert(String::from("seq"), number);
-            required.extend([json!("traceparent"), json!("seq")]);
+        let Value::Object(mut properties) = properties else { return Map::new() };
+        let mut optional = Vec::new();
+        let mut add = |name: &str, schema: Value, is_required: bool| {
+            properties.insert(name.to_owned(), schema);
+            if !is_required {
+                optional.push(name.to_owned());
+            }
+        };
+        match self.data {
+            Data::Fact(_) => {
+                let place = "The call's place in its trace (W3C Trace Context)";
+                add("callid", json!({ "type": "string", "pattern": "^call_[0-9a-f]{32}$" }), true);
+                add("correlationid", correlation, true);
+                add("traceparent", like("^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", place), true);
+                let number = "The how-manieth of its call, from 1. One that is missing is on its way or was set aside";
+                add("seq", json!({ "type": "integer", "minimum": 1, "description": number }), true);
+                add("causationid", text("What of a leg it follows from"), false);
+            }
+            Data::Audit(_) => {
+                add("correlationid", correlation, false);
+                add("seq", json!({ "const": 1 }), true);
+            }
+            Data::Digit => {
+                add("callid", json!({ "type": "string", "pattern": "^call_[0-9a-f]{32}$" }), true);
+                add("correlationid", correlation, true);
+            }
+            Data::Registration | Data::Revocation | Data::Nothing => {}
         }
+        let required: Vec<_> = properties.keys().filter(|name| !optional.contains(name)).cloned().collect();
         let mut envelope = Map::new();
         envelope.insert(String::from("title"), json!(self.event_type));
         envelope.insert(String::from("description"), json!(self.summary));
         envelope.insert(String::from("type"), json!("object"));
         envelope.insert(String::from("required"), json!(required));
-        envelope.insert(String::from("properties"), properties);
+        envelope.insert(String::from("properties"), Value::Object(properties));
         envelope
     }
 }
@@ -176,7 +158,7 @@ pub fn schemas() -> BTreeMap<&'static str, Value> {
         schema.insert(String::from("definitions"), kept.map(|(name, it)| (name.clone(), it.clone())).collect());
         (event.event_type, Value::Object(schema))
     };
-    PUBLISHED.iter().map(schema).collect()
+    all().iter().map(schema).collect()
 }
 
 /// Names of all that a schema refers to, directly or not.

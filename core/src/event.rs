@@ -1,5 +1,6 @@
 //! What happened, for the ledger and for integrators: facts, their envelope and the class of every event.
 
+mod envelope;
 mod read;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::revocation::Revocation;
 use crate::time::WallTime;
 use crate::trace_context::{SpanId, traceparent};
 
+pub use envelope::CloudEvent;
 pub use read::InvalidEvent;
 
 /// How an event reaches those who want it. Every event names its class in [`FactBody::class`] or [`Live::class`].
@@ -209,45 +211,18 @@ impl Fact {
 
     /// The event that integrators get: CloudEvents 1.0 in JSON.
     #[must_use]
-    pub fn cloud_event(&self) -> CloudEvent<'_> {
+    pub fn cloud_event(&self) -> CloudEvent<'_, &FactBody> {
+        let Context { tenant, correlation_id, node } = &self.context;
+        let kind = self.body.event_type();
         CloudEvent {
-            specversion: "1.0",
-            id: self.id(),
-            source: format!("/tandem/{}", self.context.node),
-            kind: self.body.event_type(),
-            subject: self.subject(),
-            time: self.at.rfc3339(),
-            datacontenttype: "application/json",
-            tenantid: self.context.tenant.as_str(),
-            correlationid: self.context.correlation_id,
-            traceparent: traceparent(self.context.correlation_id, SpanId::of_call(self.call)),
+            correlationid: Some(*correlation_id),
+            traceparent: Some(traceparent(*correlation_id, SpanId::of_call(self.call))),
             causationid: self.caused_by.map(|stamp| format!("{}.{}", stamp.from, stamp.number)),
-            callid: self.call,
-            seq: self.number,
-            data: &self.body,
+            callid: Some(self.call),
+            seq: Some(self.number),
+            ..CloudEvent::new(self.id(), kind, *node, tenant, self.subject(), self.at, &self.body)
         }
     }
-}
-
-/// CloudEvents 1.0, structured JSON, with our extensions.
-#[derive(Clone, Debug, Serialize)]
-pub struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: String,
-    source: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    subject: String,
-    time: String,
-    datacontenttype: &'static str,
-    tenantid: &'a str,
-    correlationid: CorrelationId,
-    traceparent: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    causationid: Option<String>,
-    callid: CallId,
-    seq: u32,
-    data: &'a FactBody,
 }
 
 /// Something worth knowing now, and nothing later.

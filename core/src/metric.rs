@@ -100,6 +100,7 @@ names! {
         EventsRefused = "tandem_outbox_refusals_total", "Times that the bus refused an event for what it is.";
         StateDropped = "tandem_state_dropped_total", "Changes of state that there was no room for while the bus was away.";
         FactsPoisoned = "tandem_facts_poisoned_total", "Journal entries that the database refused for what is in them, set aside in a file.";
+        FactsPoisonedLost = "tandem_facts_poisoned_lost_total", "Those of them that were lost, because too many were set aside before.";
         RowsRetired = "tandem_rows_retired_total", "Rows deleted from the database because they were too old.";
         IssuerKeyFetches = "tandem_issuer_key_fetches_total", "Fetches of the keys of the external issuer of tokens.";
         IssuerKeyFetchesFailed = "tandem_issuer_key_fetches_failed_total", "Those of them that brought no keys.";
@@ -114,6 +115,7 @@ names! {
         SignIns = "tandem_sign_ins_total", "Sign-ins with the right credentials.";
         TracesExported = "tandem_call_traces_exported_total", "Calls whose spans were given to the exporter.";
         TracesLeftOut = "tandem_call_traces_left_out_total", "Calls whose spans were not, by the share that is kept.";
+        RoomDataDropped = "tandem_room_data_dropped_total", "Messages of participants that were dropped: a receiver, or whoever passes them on, did not take them.";
     }
 }
 
@@ -139,6 +141,9 @@ names! {
         Revocations = "tandem_revocations", "Tokens, users and devices that are revoked.";
         WebhookDeliveriesPending = "tandem_webhook_deliveries_pending", "Events on their way to webhooks.";
         WebhookDeliveriesDead = "tandem_webhook_deliveries_dead", "Events that webhooks did not take, kept to be sent again.";
+        ConferencesActive = "tandem_conferences_active", "Rooms that are held now.";
+        ParticipantsActive = "tandem_participants_active", "Participants of conferences that have not left.";
+        PublicationsActive = "tandem_publications_active", "Tracks that participants of conferences publish.";
     }
 }
 
@@ -166,6 +171,10 @@ names! {
         OtlpSpans = "otlp_spans", "Spans that wait for the collector; more are dropped.";
         OtlpLogs = "otlp_logs", "Log lines that wait for the collector; more are dropped.";
         DatabaseConnections = "database_connections", "Connections to the database that are in use; who wants more waits.";
+        ConferenceInboxes = "conference_inboxes", "Inputs that conferences have not read.";
+        ParticipantInboxes = "participant_inboxes", "Inputs that participants of conferences have not read.";
+        PublicationInboxes = "publication_inboxes", "Inputs that published tracks have not read.";
+        Participants = "participants", "Participants of all conferences; more are refused.";
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Tenant, UserId};
 use crate::time::WallTime;
 
 /// What is not to be let in any more.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Revoked {
     /// The token with this `jti`.
@@ -20,7 +21,7 @@ pub enum Revoked {
 }
 
 /// One revocation, as it is stored and told to other nodes.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Revocation {
     /// Whose.
     pub tenant: Tenant,

@@ -11,6 +11,8 @@ pub mod description;
 pub mod sfu;
 pub mod signal;
 pub mod view;
+#[cfg(test)]
+pub(crate) mod world;
 
 use std::fmt;
 use std::sync::Arc;

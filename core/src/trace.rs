@@ -9,14 +9,16 @@
 //! * A trail never grows above [`LIMIT`]; what it has no room for is counted. Its beginning and its end are kept.
 //! * Nothing here shows a number, a name or an address by `Debug`.
 
+mod asked;
 mod exchange;
 mod ladder;
+mod span;
 mod spans;
 mod trail;
 mod wire;
 
 pub use ladder::render;
-pub use spans::{Attributes, Event, Kind, Span, Value};
+pub use span::{Attributes, Event, Kind, Span, Value};
 pub use trail::{LIMIT, Trail};
 pub use wire::Wire;
 

@@ -90,6 +90,12 @@ pub struct Delivery {
     pub delivered_at: Option<WallTime>,
 }
 
+/// Requests in a row that fail until a webhook counts as failing: it gets one at a time, and rests between them.
+pub const FAILING: u32 = 3;
+
+/// Longest time that a failing webhook is left alone.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 /// How long, and how often, it is tried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Patience {
@@ -110,6 +116,15 @@ impl Patience {
         let pause = self.first.saturating_mul(doubled).min(self.longest);
         let pause = pause.mul_f64(0.8 + 0.4 * spread.clamp(0.0, 1.0));
         (now - since < self.give_up).then(|| now + pause)
+    }
+
+    /// Until when a webhook is left alone after so many requests in a row that failed; `None`: it is not. Each rest is
+    /// twice as long as the one before, and short enough that whoever is back is soon noticed.
+    #[must_use]
+    pub fn rest(&self, failures: u32, now: WallTime) -> Option<WallTime> {
+        let rests = failures.checked_sub(FAILING)?;
+        let rest = self.first.saturating_mul(2_u32.saturating_pow(rests.min(30)));
+        Some(now + rest.min(self.longest).min(LONGEST_REST))
     }
 }
 
@@ -194,5 +209,18 @@ mod tests {
         assert_eq!((pause(1, 0.0), pause(1, 1.0)), (Some(second * 4), Some(second * 6)));
         assert!(patience.next(9, since, WallTime((since + day).0 - 1), 0.5).is_some());
         assert_eq!(patience.next(9, since, since + day, 0.5), None);
+    }
+
+    #[test]
+    fn who_fails_rests_twice_as_long_each_time_but_never_for_long() {
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        let patience = Patience { first: second * 5, longest: second * 3_600, give_up: day };
+        let now = WallTime(1_790_000_000_000_000);
+        let rest = |patience: Patience, failures| patience.rest(failures, now).map(|at| (at - now).as_secs());
+        for (failures, expected) in [(0, None), (2, None), (3, Some(5)), (4, Some(10)), (6, Some(40)), (7, Some(60))] {
+            assert_eq!(rest(patience, failures), expected, "{failures}");
+        }
+        assert_eq!(rest(patience, u32::MAX), Some(60));
+        assert_eq!(rest(Patience { longest: second * 7, ..patience }, u32::MAX), Some(7));
     }
 }

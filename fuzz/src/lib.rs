@@ -16,7 +16,7 @@ mod sdp;
 mod sip;
 
 pub use media::{engine, peer, rtp, stun};
-pub use sdp::{sdp, sdp_peer};
+pub use sdp::{sdp, sdp_peer, sdp_room};
 pub use sip::{sip_digest, sip_message, sip_stream, sip_value};
 
 /// A parser or machine that is fuzzed.
@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sip_digest", run: sip_digest, more: &[] },
     Target { name: "sdp", run: sdp, more: BROWSERS },
     Target { name: "sdp_peer", run: sdp_peer, more: BROWSERS },
+    Target { name: "sdp_room", run: sdp_room, more: BROWSERS },
     Target { name: "stun", run: stun, more: &[] },
     Target { name: "rtp", run: rtp, more: &[] },
     Target { name: "peer", run: peer, more: &[] },

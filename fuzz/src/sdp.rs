@@ -1,7 +1,10 @@
 //! Session descriptions, in both roles.
 
 use tandem_core::media::{Codec, LocalMedia, MediaDescription};
-use tandem_sdp::{Origin, parse_answer, parse_offer, parse_peer_answer, render_answer, render_offer};
+use tandem_sdp::{
+    Origin, parse_answer, parse_offer, parse_peer_answer, parse_room_answer, parse_room_offer, render_answer,
+    render_offer, render_room_offer,
+};
 
 const ORIGIN: Origin = Origin { id: 1, version: 1 };
 
@@ -34,4 +37,15 @@ pub fn sdp_peer(data: &[u8]) {
     let is_offered = |it: &Codec| offer.codecs.iter().any(|ours| ours.is_same_format(it));
     assert!(answer.codecs.iter().all(is_offered) && !answer.codecs.iter().all(Codec::is_telephone_event));
     assert_eq!(answer.rtp, LocalMedia::NOWHERE.rtp, "where it is says only a check");
+}
+
+/// What a client says to a room, in both roles: what is taken can be said again.
+pub fn sdp_room(data: &[u8]) {
+    let _answer = parse_room_answer(data);
+    let Ok(offer) = parse_room_offer(data) else { return };
+    assert!(offer.sections.iter().any(|it| !it.is_rejected), "an offer that is taken is of use");
+    let text = render_room_offer(&offer, &ORIGIN);
+    let read = parse_room_offer(text.as_bytes()).expect("our offer can be read");
+    assert_eq!(read.peer, offer.peer, "and says who we are");
+    assert_eq!(read.sections.len(), offer.sections.len(), "and has every section");
 }

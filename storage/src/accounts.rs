@@ -11,7 +11,7 @@ use tandem_core::pii::Pii;
 use tandem_core::time::WallTime;
 use uuid::Uuid;
 
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{device, tenant, user};
 use crate::passwords::HashError;
 use crate::time::now;
@@ -120,12 +120,15 @@ impl Storage {
             created_at: at,
             updated_at: at,
         };
-        let transaction = self.writer.begin().await?;
-        let tenants = tenant::Entity::insert_many([tenant::ActiveModel::from(tenant)]);
-        tenants.on_conflict_do_nothing().exec_without_returning(&transaction).await?;
-        user::Entity::insert(user::ActiveModel::from(user)).exec_without_returning(&transaction).await?;
-        device::Entity::insert(device::ActiveModel::from(device)).exec_without_returning(&transaction).await?;
-        transaction.commit().await?;
+        let tenants = tenant::Entity::insert_many([tenant::ActiveModel::from(tenant)]).on_conflict_do_nothing();
+        in_time(async {
+            let transaction = self.writer.begin().await?;
+            tenants.exec_without_returning(&transaction).await?;
+            user::Entity::insert(user::ActiveModel::from(user)).exec_without_returning(&transaction).await?;
+            device::Entity::insert(device::ActiveModel::from(device)).exec_without_returning(&transaction).await?;
+            transaction.commit().await
+        })
+        .await?;
         Ok(user_id)
     }
 

@@ -6,7 +6,7 @@ use tandem_core::audit::{AuditEvent, AuditFilter, Deed};
 use tandem_core::id::{AuditId, NodeId};
 use uuid::Uuid;
 
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::audit_event::{ActiveModel, Column, Entity, Model};
 use crate::outbox::{self, NewEvent};
 use crate::time::now;
@@ -42,10 +42,13 @@ impl Storage {
     pub async fn note_audit(&self, node: NodeId, deed: Deed) -> Result<(), QueryError> {
         let noted = AuditEvent { id: AuditId::from_uuid(Uuid::now_v7()), node, at: now(), hushed: 0, deed };
         let published = event(&noted).map_err(|error| DbErr::Json(error.to_string()))?;
-        let transaction = self.writer.begin().await?;
-        store(&transaction, &[&noted]).await?;
-        outbox::append(&transaction, vec![published]).await?;
-        Ok(transaction.commit().await?)
+        in_time(async {
+            let transaction = self.writer.begin().await?;
+            store(&transaction, &[&noted]).await?;
+            outbox::append(&transaction, vec![published]).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::database::Storage;
+use crate::journal::Journal;
 use crate::time::now;
 
 pub use config::BusConfig;
@@ -117,9 +118,9 @@ impl Bus {
     }
 
     /// State to its stream.
-    pub(crate) async fn state_loop(&self, storage: &Storage) {
-        if let Some(Outside { nats, states, .. }) = &self.outside {
-            states.publish_loop(nats, storage).await;
+    pub(crate) async fn state_loop(&self, storage: &Storage, journal: &Journal) {
+        if let Some(Outside { nats, states, node, .. }) = &self.outside {
+            states.publish_loop(nats, *node, storage, journal).await;
         }
     }
 

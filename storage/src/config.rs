@@ -44,6 +44,9 @@ pub struct Config {
     /// How long billing records stay in the database. Default for ever, range from `1h`.
     #[serde(with = "humantime_serde")]
     pub keep_cdrs: Option<Duration>,
+    /// How long the audit stays in the database. Default `1year`, range from `1h`.
+    #[serde(with = "humantime_serde")]
+    pub keep_audit: Option<Duration>,
     /// Folder that billing records are written to before they are deleted, as JSON Lines in gzip. Default none: they
     /// are only deleted.
     pub archive_dir: Option<PathBuf>,
@@ -77,6 +80,7 @@ impl Default for Config {
             keep_events: Some(Duration::from_secs(3 * 2_630_016)),
             keep_calls: None,
             keep_cdrs: None,
+            keep_audit: Some(Duration::from_secs(31_557_600)),
             archive_dir: None,
             batch: 500,
             batch_delay: Duration::from_millis(5),
@@ -118,6 +122,7 @@ impl Config {
             (is_long(self.keep_events), "keep_events", "1h.."),
             (is_long(self.keep_calls), "keep_calls", "1h.."),
             (is_long(self.keep_cdrs), "keep_cdrs", "1h.."),
+            (is_long(self.keep_audit), "keep_audit", "1h.."),
             ((1..=1_000).contains(&self.batch), "batch", "1..=1000"),
             (self.batch_delay <= second, "batch_delay", "0s..=1s"),
             ((4 << 10..=1 << 30).contains(&self.segment_bytes), "segment_bytes", "4 KiB..=1 GiB"),

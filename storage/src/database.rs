@@ -1,5 +1,6 @@
 //! The database: connections that write, connections that read. SQLite or PostgreSQL; nobody above knows which.
 
+mod bounded;
 mod postgres;
 mod refusal;
 mod sqlite;
@@ -18,10 +19,11 @@ use crate::config::{Config, OutOfRange};
 use crate::passwords::Passwords;
 use crate::settled::Settled;
 
+use bounded::Bounded;
 pub(crate) use refusal::is_refusal;
 pub use url::{DatabaseUrl, Engine};
 
-/// How long a question of a loop may take.
+/// How long several questions, or a transaction, may take.
 const LATE: Duration = Duration::from_secs(60);
 
 /// The database of a node. Clones of the connections inside are the same connections.
@@ -30,8 +32,8 @@ pub struct Storage {
     pub(crate) config: Config,
     pub(crate) metrics: Arc<Metrics>,
     /// On SQLite exactly one connection.
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) reader: DatabaseConnection,
+    pub(crate) writer: Bounded,
+    pub(crate) reader: Bounded,
     /// For relays: they hold locks while they publish, and no commit may wait behind that.
     pub(crate) relay: DatabaseConnection,
     pub(crate) passwords: Passwords,
@@ -148,18 +150,24 @@ impl Storage {
 
     fn with(config: &Config, metrics: Arc<Metrics>, connections: Connections) -> Arc<Self> {
         let Connections { writer, reader, relay } = connections;
+        // Both ends have deadlines; this one is for a server that vanished without a word.
+        let limit = config.acquire_timeout + config.statement_timeout.max(config.busy_timeout);
+        let [writer, reader] = [writer, reader].map(|db| Bounded::new(db, limit));
         let (passwords, settled) = (Passwords::new(), Settled::default());
         Arc::new(Self { config: config.clone(), metrics, writer, reader, relay, passwords, settled })
     }
 }
 
-/// A question that nobody waits at: of a loop. A server that vanished says nothing for ever.
+/// Several questions, or a transaction. A server that vanished says nothing for ever.
 ///
 /// # Errors
 /// Its own, or that there is no answer within [`LATE`].
 pub(crate) async fn in_time<T, E: From<DbErr>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let late = |_| Err(DbErr::Conn(RuntimeErr::Internal(String::from("no answer in time"))).into());
-    tokio::time::timeout(LATE, asked).await.unwrap_or_else(late)
+    tokio::time::timeout(LATE, asked).await.unwrap_or_else(|_| Err(late().into()))
+}
+
+fn late() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(String::from("no answer in time")))
 }
 
 /// The data holds credentials' digests and who called whom: nobody else's to read.

@@ -7,7 +7,7 @@ use tandem_core::id::{DeviceId, Tenant, UserId};
 use uuid::Uuid;
 
 use crate::accounts::{User, hex, listed};
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{device, external_identity, tenant, user};
 use crate::time::now;
 
@@ -119,11 +119,14 @@ impl Storage {
             created_at: at,
             updated_at: at,
         };
-        let transaction = self.writer.begin().await?;
-        user::Entity::insert(user::ActiveModel::from(row.clone())).exec_without_returning(&transaction).await?;
-        device::Entity::insert(device::ActiveModel::from(device)).exec_without_returning(&transaction).await?;
-        who.map(&transaction, &row.id).await?;
-        transaction.commit().await?;
+        in_time(async {
+            let transaction = self.writer.begin().await?;
+            user::Entity::insert(user::ActiveModel::from(row.clone())).exec_without_returning(&transaction).await?;
+            device::Entity::insert(device::ActiveModel::from(device)).exec_without_returning(&transaction).await?;
+            who.map(&transaction, &row.id).await?;
+            transaction.commit().await
+        })
+        .await?;
         known(row)
     }
 }

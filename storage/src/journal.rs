@@ -21,7 +21,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ use tokio::sync::Notify;
 use self::segment::Segment;
 use crate::config::Config;
 use crate::node::NodeIdError;
+
+/// Between two looks of who waits for the database.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Something to be stored, as it is read.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +103,8 @@ pub(crate) struct Journal {
     state: Mutex<State>,
     /// Frames that were appended and not yet released.
     backlog: AtomicUsize,
+    /// Frames that were released, ever.
+    released: AtomicU64,
     is_writable: AtomicBool,
     arrived: Notify,
     /// Held as long as the journal is open.
@@ -143,6 +149,7 @@ impl Journal {
             metrics,
             state: Mutex::new(state),
             backlog: AtomicUsize::new(backlog),
+            released: AtomicU64::new(0),
             is_writable: AtomicBool::new(true),
             arrived: Notify::new(),
             folder,
@@ -233,6 +240,7 @@ impl Journal {
     /// Everything before a position is in the database: `frames` more than the last time.
     pub(crate) fn release(&self, before: Position, frames: usize) {
         self.shift_backlog(-i64::try_from(frames).unwrap_or(0));
+        self.released.fetch_add(frames as u64, Relaxed);
         let done: Vec<Segment> = {
             let mut state = self.state.lock();
             let done = state.segments.partition_point(|it| it.number < before.segment);
@@ -240,6 +248,15 @@ impl Journal {
         };
         // Without the lock: deleting a file takes milliseconds.
         done.iter().for_each(|segment| segment.remove(&self.folder));
+    }
+
+    /// Waits until the database has all that was appended by now.
+    pub(crate) async fn caught_up(&self) {
+        // In this order: what is released in between is waited for twice, and nothing is forgotten.
+        let due = self.released.load(Relaxed) + self.backlog() as u64;
+        while self.released.load(Relaxed) < due && self.backlog() > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The first segment that is not before the position, and whether it is the one that is written to.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # Invariants
-//! * An entry leaves the journal when the database has it, or else `journal/poisoned` has.
+//! * An entry leaves the journal when the database has it, or else `journal/poisoned` has, unless that is full.
 //! * No entry that the database refuses keeps another one from it.
 
 use std::collections::HashSet;
@@ -172,7 +172,9 @@ impl Ledger {
                     writer.remember(stored.calls);
                 }
                 (Err(error), [poison]) if error.is_refusal() => {
-                    self.journal.set_aside(poison, &error)?;
+                    if !self.journal.set_aside(poison, &error)? {
+                        self.storage.metrics.count(Counter::FactsPoisonedLost);
+                    }
                     self.storage.metrics.count(Counter::FactsPoisoned);
                 }
                 (Err(error), _) if error.is_refusal() => {

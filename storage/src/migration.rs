@@ -12,6 +12,8 @@ mod m0009_tenancy;
 mod m0010_webhooks;
 mod m0011_revocations;
 mod m0012_archive;
+mod m0013_retention;
+mod m0014_webhook_rest;
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrations {
             Box::new(m0010_webhooks::Migration),
             Box::new(m0011_revocations::Migration),
             Box::new(m0012_archive::Migration),
+            Box::new(m0013_retention::Migration),
+            Box::new(m0014_webhook_rest::Migration),
         ]
     }
 }

@@ -34,7 +34,7 @@ use crate::ledger::Ledger;
 use crate::outbox::SHARDS;
 use crate::time::{Waits, now};
 
-pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish};
+pub(crate) use publish::{Ask, DEADLINE, Outcome, Row, publish, traceparent};
 pub(crate) use shard::is_free;
 
 /// Rows that are published at a time inside the process.
@@ -83,7 +83,12 @@ impl Ledger {
         let is_shared = self.storage.writer.get_database_backend() == DatabaseBackend::Postgres;
         let certain = Certain::default();
         let relays = (0..if is_shared { RELAYS } else { 1 }).map(|_| self.shard_loop(nats, &certain));
-        tokio::join!(join_all(relays), self.bus.live_loop(), self.bus.state_loop(&self.storage), self.measure_loop());
+        tokio::join!(
+            join_all(relays),
+            self.bus.live_loop(),
+            self.bus.state_loop(&self.storage, &self.journal),
+            self.measure_loop()
+        );
     }
 
     async fn shard_loop(&self, nats: &Nats, certain: &Certain) {

@@ -25,13 +25,17 @@ impl Storage {
             until,
             created_at: now().date_time(),
         };
-        let transaction = self.writer.begin().await?;
         let rows = Entity::insert_many([ActiveModel::from(row)]).on_conflict_do_nothing();
-        rows.exec_without_returning(&transaction).await?;
         let same = Entity::update_many().filter(Column::Tenant.eq(tenant)).filter(Column::Kind.eq(kind));
         let earlier = same.filter(Column::Value.eq(value)).filter(Column::Until.lt(until));
-        earlier.col_expr(Column::Until, Expr::value(until)).exec(&transaction).await?;
-        Ok(transaction.commit().await?)
+        let longer = earlier.col_expr(Column::Until, Expr::value(until));
+        in_time(async {
+            let transaction = self.writer.begin().await?;
+            rows.exec_without_returning(&transaction).await?;
+            longer.exec(&transaction).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Every revocation that has not ended.

@@ -57,8 +57,10 @@ pub(crate) fn takes(subject: &str) -> bool {
 
 /// Sees to it that both streams are there. Makes the stream of facts only where no fact was published before.
 pub(crate) async fn declare(nats: &Nats, storage: &Storage) -> Result<(), BusError> {
-    declare_one(nats, state(&nats.config), STATE, true).await?;
-    if !declare_one(nats, facts(&nats.config), FACTS, false).await? {
+    if let Some(made) = declare_one(nats, state(&nats.config), STATE, true).await? {
+        nats.state_is_of(made);
+    }
+    if declare_one(nats, facts(&nats.config), FACTS, false).await?.is_none() {
         if storage.has_history().await? {
             return Err(StreamError::Gone.into());
         }
@@ -72,28 +74,35 @@ pub(crate) async fn make_facts(nats: &Nats) -> Result<(), BusError> {
     declare_one(nats, facts(&nats.config), FACTS, true).await.map(drop)
 }
 
-/// Returns whether it is there now.
-async fn declare_one(nats: &Nats, wanted: Config, name: &'static str, may_make: bool) -> Result<bool, BusError> {
+/// Returns when it was made, in nanoseconds since 1970; `None`: it is not there.
+async fn declare_one(
+    nats: &Nats,
+    wanted: Config,
+    name: &'static str,
+    may_make: bool,
+) -> Result<Option<i128>, BusError> {
     let refused = |source: async_nats::Error| StreamError::Refused { name, source };
     let found = match nats.jetstream.get_stream(name).await {
-        Ok(stream) => stream.cached_info().config.clone(),
+        Ok(stream) => stream.cached_info().clone(),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(it) if it.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                if may_make {
-                    nats.jetstream.create_stream(wanted).await.map_err(|error| refused(error.into()))?;
-                    tracing::info!(stream = name, "stream made");
+                if !may_make {
+                    return Ok(None);
                 }
-                return Ok(may_make);
+                let made = nats.jetstream.create_stream(wanted).await.map_err(|error| refused(error.into()))?;
+                tracing::info!(stream = name, "stream made");
+                return Ok(Some(made.cached_info().created.unix_timestamp_nanos()));
             }
             _ => return Err(refused(error.into()).into()),
         },
     };
-    let merged = merge(found.clone(), &wanted, name)?;
-    if merged != found {
+    let made = found.created.unix_timestamp_nanos();
+    let merged = merge(found.config.clone(), &wanted, name)?;
+    if merged != found.config {
         nats.jetstream.update_stream(merged).await.map_err(|error| refused(error.into()))?;
         tracing::info!(stream = name, "stream changed to what is configured");
     }
-    Ok(true)
+    Ok(Some(made))
 }
 
 /// What is there, with what has to be.

@@ -10,7 +10,7 @@ use tandem_core::tenancy::Tenants;
 use tandem_core::time::WallTime;
 
 use crate::accounts::AccountError;
-use crate::database::{QueryError, Storage};
+use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{tenant, tenant_domain};
 use crate::time::now;
 
@@ -35,19 +35,24 @@ impl Storage {
     /// was added.
     pub async fn add_tenant(&self, tenant: &Tenant, domains: &[String]) -> Result<(), AccountError> {
         let at = now().date_time();
-        let transaction = self.writer.begin().await?;
         let row = tenant::Model { id: tenant.to_string(), created_at: at, enabled: true };
         let rows = tenant::Entity::insert_many([tenant::ActiveModel::from(row)]).on_conflict_do_nothing();
-        let added = rows.exec_without_returning(&transaction).await?;
-        if domains.is_empty() && !matches!(added, sea_orm::TryInsertResult::Inserted(1..)) {
-            return Err(AccountError::AlreadyExists);
-        }
+        let is_named = !domains.is_empty();
         let domains = domains.iter().map(|domain| {
             let (domain, tenant) = (domain.to_ascii_lowercase(), tenant.to_string());
             tenant_domain::ActiveModel::from(tenant_domain::Model { domain, tenant, created_at: at })
         });
-        tenant_domain::Entity::insert_many(domains).exec_without_returning(&transaction).await?;
-        Ok(transaction.commit().await?)
+        let domains = tenant_domain::Entity::insert_many(domains);
+        in_time(async {
+            let transaction = self.writer.begin().await?;
+            let added = rows.exec_without_returning(&transaction).await?;
+            if !is_named && !matches!(added, sea_orm::TryInsertResult::Inserted(1..)) {
+                return Err(AccountError::AlreadyExists);
+            }
+            domains.exec_without_returning(&transaction).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// From now on a tenant's users may sign in, register and begin calls, or may not. `false`: there is no such tenant.

@@ -1,5 +1,6 @@
 //! What an operator sees of the calls.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tandem_core::call::Call;
 use tandem_core::id::{CallId, CorrelationId, LegId, TrackId};
@@ -8,11 +9,13 @@ use tandem_core::time::{Timestamp, WallTime};
 use tandem_core::track::Track;
 
 use super::Calls;
+use crate::drill::How;
+use crate::part::PartId;
 use crate::slot::Slot;
 use crate::tree::{PartView, Standing};
 
 /// One call as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CallView {
     /// Which.
     pub call_id: CallId,
@@ -27,7 +30,7 @@ pub struct CallView {
 }
 
 /// One leg as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LegView {
     /// Which.
     pub leg_id: LegId,
@@ -54,6 +57,31 @@ impl Calls {
     /// Every call, leg and track: owners before what they own.
     pub(crate) fn parts(&self, now: Timestamp) -> impl Iterator<Item = PartView> {
         self.calls.parts(now).chain(self.legs.parts(now)).chain(self.tracks.parts(now))
+    }
+
+    /// Every actor of a call that is there now: its own, its legs', their tracks'. Empty when it is over.
+    #[must_use]
+    pub fn actors_of(&self, call: CallId) -> Vec<PartId> {
+        let Some(slot) = self.calls.find(call) else { return Vec::new() };
+        let legs: Vec<LegId> = slot.slot().view(|call| call.legs().collect());
+        let legs = legs.into_iter().filter(|leg| self.legs.find(*leg).is_some());
+        let parts = legs.flat_map(|leg| {
+            let track = TrackId::audio_of(leg);
+            let track = self.tracks.find(track).map(|_| PartId::Track(track));
+            [Some(PartId::Leg(leg)), track]
+        });
+        std::iter::once(PartId::Call(call)).chain(parts.flatten()).collect()
+    }
+
+    /// Breaks an actor; its slot, and the call, go on. Each time is charged to the slot as any failure: the fourth in 30 s
+    /// (a track: in 10 s) gives it up. Whether there was such an actor.
+    pub fn break_actor(&self, who: PartId, how: How) -> bool {
+        match who {
+            PartId::Call(id) => self.calls.find(id).is_some_and(|it| it.slot().break_shell(how)),
+            PartId::Leg(id) => self.legs.find(id).is_some_and(|it| it.slot().break_shell(how)),
+            PartId::Track(id) => self.tracks.find(id).is_some_and(|it| it.slot().break_shell(how)),
+            PartId::Conference(_) | PartId::Participant(_) => false,
+        }
     }
 
     fn view(&self, slot: &Slot<Call>) -> CallView {

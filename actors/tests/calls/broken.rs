@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tandem_actors::calls::CallActor;
+use tandem_actors::PartId;
 use tandem_actors::drill::How;
 use tandem_actors::tree::Kind;
 use tandem_core::cause::Cause;
@@ -121,7 +121,7 @@ async fn actors_killed_at_random_moments_of_many_calls_change_no_record() {
 }
 
 /// Breaks an actor as often as it takes.
-async fn give_up(world: &World, who: CallActor) {
+async fn give_up(world: &World, who: PartId) {
     for _ in 0..4 {
         world.break_actor(who, How::Panic).await;
     }
@@ -133,7 +133,7 @@ async fn a_leg_that_is_given_up_ends_its_call_with_a_record_and_touches_no_other
     let world = World::start().await;
     let (ids, callee) = world.talking(1).await;
     let (other, other_callee) = world.talking(2).await;
-    give_up(&world, CallActor::Leg(callee)).await;
+    give_up(&world, PartId::Leg(callee)).await;
     until(|| world.calls.snapshot().len() == 1).await;
     assert_eq!(world.outside.cdr(ids.call).cause, Cause::SystemFailure);
     for leg in [ids.caller, callee] {
@@ -149,7 +149,7 @@ async fn a_leg_that_is_given_up_ends_its_call_with_a_record_and_touches_no_other
 async fn a_track_that_is_given_up_ends_its_call_for_want_of_media() {
     let world = World::start().await;
     let (ids, callee) = world.talking(1).await;
-    give_up(&world, CallActor::Track(TrackId::audio_of(callee))).await;
+    give_up(&world, PartId::Track(TrackId::audio_of(callee))).await;
     world.until_empty().await;
     assert_eq!(world.outside.cdr(ids.call).cause, Cause::MediaLost);
     assert_eq!(world.outside.signals(callee).last(), Some(&Signal::Bye(Cause::MediaLost)));
@@ -159,7 +159,7 @@ async fn a_track_that_is_given_up_ends_its_call_for_want_of_media() {
 async fn a_call_that_is_given_up_has_its_record_and_leaves_no_leg_behind() {
     let world = World::start().await;
     let (ids, callee) = world.talking(1).await;
-    give_up(&world, CallActor::Call(ids.call)).await;
+    give_up(&world, PartId::Call(ids.call)).await;
     world.until_empty().await;
     assert_eq!(world.outside.cdr(ids.call).cause, Cause::SystemFailure);
     for leg in [ids.caller, callee] {
@@ -173,7 +173,7 @@ async fn killed_supervisors_and_roots_of_all_shards_come_back_and_the_call_goes_
     let (ids, callee) = world.talking(1).await;
     let tree = world.node.tree();
     let all = |kind| tree.view().into_iter().filter(move |part| part.kind == kind);
-    assert_eq!(all(Kind::Root).count(), 9, "three kinds in three shards");
+    assert_eq!(all(Kind::Root).count(), 18, "six kinds in three shards");
     assert!(all(Kind::Supervisor).all(|it| tree.break_part(&it.id, How::Kill)));
     sleep(Duration::from_millis(200)).await;
     assert!(all(Kind::Supervisor).all(|it| (it.state.as_str(), it.restarts) == ("running", 1)));
@@ -195,7 +195,7 @@ async fn nobody_can_break_what_is_not_there() {
     world.tell(callee, LegInput::HungUp(Cause::Normal));
     world.until_empty().await;
     assert!(world.calls.actors_of(ids.call).is_empty());
-    assert!(!world.calls.break_actor(CallActor::Leg(callee), How::Panic));
+    assert!(!world.calls.break_actor(PartId::Leg(callee), How::Panic));
     assert_eq!(world.restarts(), 0);
 }
 

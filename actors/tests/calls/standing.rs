@@ -43,7 +43,7 @@ async fn whatever_stands_is_broken_in_every_way_and_comes_back_with_what_is_belo
     let tree = world.node.tree();
     let standing = |part: &PartView| part.owner.is_none() && part.kind != Kind::Call;
     let victims: Vec<_> = tree.view().into_iter().filter(standing).map(|part| part.id).collect();
-    assert_eq!(victims.len(), 1 + 9 + 9 + 2 + 3, "node, roots, supervisors, groups, services");
+    assert_eq!(victims.len(), 1 + 18 + 18 + 2 + 3, "node, roots, supervisors, groups, services");
     for id in &victims {
         for how in EVERY_WAY {
             sleep(Duration::from_secs(2)).await;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tandem_actors::calls::CallActor;
+use tandem_actors::PartId;
 use tandem_actors::drill::How;
-use tandem_actors::{Calls, Clock, Config, Group, Node, Outside, Service, ServiceError};
+use tandem_actors::rooms::Policy;
+use tandem_actors::{Calls, Clock, Config, Group, Node, Outside, Rooms, Service, ServiceError};
 use tandem_core::call::NewCall;
 use tandem_core::cause::Cause;
 use tandem_core::cdr::Cdr;
@@ -209,7 +210,9 @@ impl World {
     async fn of(config: &Config, groups: Vec<Group>) -> Self {
         quiet();
         let metrics = Arc::<Metrics>::default();
-        let calls = Calls::new(config, Clock::start(), metrics.clone());
+        let clock = Clock::start();
+        let calls = Calls::new(config, clock.clone(), metrics.clone());
+        let rooms = Rooms::new(Policy { shards: config.shards, ..Policy::default() }, clock, &metrics);
         let outside = Arc::<Recorder>::default();
         calls.connect(Outside {
             edge: outside.clone(),
@@ -219,7 +222,7 @@ impl World {
             trace: Arc::new(tandem_core::trace::Untraced),
             plan: outside.clone(),
         });
-        let node = Node::start(calls.clone(), groups).await.unwrap();
+        let node = Node::start(calls.clone(), rooms, groups).await.unwrap();
         Self { calls, node, metrics, outside }
     }
 
@@ -256,7 +259,7 @@ impl World {
     }
 
     /// Breaks an actor, and waits until another is in its place.
-    pub async fn break_actor(&self, who: CallActor, how: How) {
+    pub async fn break_actor(&self, who: PartId, how: How) {
         let before = self.restarts();
         until(|| self.calls.break_actor(who, how)).await;
         until(|| self.restarts() > before).await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tandem_actors::calls::CallActor;
+use tandem_actors::PartId;
 use tandem_actors::drill::How;
 use tandem_core::leg::LegInput;
 use tokio::time::sleep;
@@ -34,7 +34,7 @@ async fn every_line_of_the_log_names_the_call_and_its_correlation_id_and_no_numb
     world.tell(callee, LegInput::Ringing); // does not apply any more
     sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
-        world.break_actor(CallActor::Leg(callee), How::Panic).await; // with the first one that is once too often
+        world.break_actor(PartId::Leg(callee), How::Panic).await; // with the first one that is once too often
     }
     world.until_empty().await;
     drop(guard);

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PUBLISHED, Published, Schemas};
+use super::{Data, PARAMETERS, Published, Schemas, all};
 use crate::event::Class;
 
-const ABOUT: &str = "What a Tandem node tells of its calls, over NATS.\n\n\
+const ABOUT: &str = "What a Tandem node tells of its calls, of who did what, and of where phones are, over NATS.\n\n\
     Facts come at least once and, within a call, in order: drop an `id` that was seen. They are kept in the JetStream \
-    stream `TANDEM_FACTS_V1` for up to 72 hours. Live events come at most once, over core NATS. An event is never edited \
+    stream `TANDEM_FACTS_V1` for up to 72 hours. Of a state (registrations) the stream `TANDEM_STATE_V1` keeps the last event of each subject. Live events come at most once, over core NATS. An event is never edited \
     once it was released: what changes for its reader is another version beside it. Fields may be added; ignore those \
     that you do not know.";
 
@@ -16,7 +16,7 @@ const ABOUT: &str = "What a Tandem node tells of its calls, over NATS.\n\n\
 pub fn asyncapi() -> Value {
     let Schemas { data, definitions } = Schemas::new("/components/schemas");
     let (mut channels, mut operations, mut messages) = (Map::new(), Map::new(), Map::new());
-    for event in &PUBLISHED {
+    for event in all() {
         let (name, message) = (event.channel(), event.event_type);
         let link = format!("#/components/messages/{message}");
         let data = data.get(message).cloned().unwrap_or_default();
@@ -30,6 +30,10 @@ pub fn asyncapi() -> Value {
         });
         operations.insert(format!("publish_{name}"), operation);
     }
+    let parameters: Map<_, _> = PARAMETERS
+        .iter()
+        .map(|(name, about, _, example)| ((*name).to_owned(), json!({ "description": about, "examples": [example] })))
+        .collect();
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -45,13 +49,7 @@ pub fn asyncapi() -> Value {
         "channels": channels,
         "operations": operations,
         "components": {
-            "parameters": {
-                "tenant": { "description": "Whose: a slug of 1 to 32 of a-z, 0-9 and -", "examples": ["default"] },
-                "call_id": {
-                    "description": "Which call",
-                    "examples": ["call_01934f3c8a6b7d52a1b0c9d8e7f60123"],
-                },
-            },
+            "parameters": parameters,
             "messages": messages,
             "schemas": definitions,
         },
@@ -66,15 +64,23 @@ impl Published {
     }
 
     fn described_channel(&self, message: &str) -> Value {
+        let messages = json!({ "event": { "$ref": message } });
+        if self.class.is_none() {
+            return json!({ "address": null, "description": self.summary, "messages": messages });
+        }
+        let address = self.address();
+        let is_in = |name: &str| address.contains(&format!("{{{name}}}"));
+        let parameters: Map<_, _> = PARAMETERS
+            .iter()
+            .filter(|(name, ..)| is_in(name))
+            .map(|(name, ..)| ((*name).to_owned(), json!({ "$ref": format!("#/components/parameters/{name}") })))
+            .collect();
         json!({
-            "address": self.address(),
+            "address": address,
             "description": self.summary,
             "servers": [{ "$ref": "#/servers/nats" }],
-            "messages": { "event": { "$ref": message } },
-            "parameters": {
-                "tenant": { "$ref": "#/components/parameters/tenant" },
-                "call_id": { "$ref": "#/components/parameters/call_id" },
-            },
+            "messages": messages,
+            "parameters": parameters,
         })
     }
 
@@ -86,15 +92,17 @@ impl Published {
             "contentType": "application/cloudevents+json",
             "payload": self.envelope(data),
         });
-        if let (Class::Fact, Some(fields)) = (self.class, message.as_object_mut()) {
-            let headers = json!({
+        if let (Some(Class::Fact), Some(fields)) = (self.class, message.as_object_mut()) {
+            let mut headers = json!({
                 "type": "object",
                 "properties": {
                     "Nats-Msg-Id": { "type": "string", "description": "The event's `id`: JetStream drops a repeat" },
-                    "traceparent": { "type": "string", "description": "As in the event" },
                     "Tandem-Seq": { "type": "string", "description": "The event's `seq`" },
                 },
             });
+            if let (Data::Fact(_), Some(known)) = (self.data, headers.pointer_mut("/properties")) {
+                known["traceparent"] = json!({ "type": "string", "description": "As in the event" });
+            }
             fields.insert(String::from("headers"), headers);
         }
         message

@@ -106,11 +106,17 @@ pub trait RoomPort: Send + Sync + 'static {
     /// Whom data of a participant may reach: all others, or those that it names. `None`: it is not there.
     fn audience(&self, from: ParticipantId, to: &[RoomIdentity]) -> Option<Audience>;
 
-    /// Makes a room, or gives what there is under that name.
+    /// Makes a room, with this id if there is none under that name yet, or gives what there is.
     ///
     /// # Errors
     /// As for [`join`](Self::join).
-    fn create(&self, context: Context, name: RoomName, wish: RoomWish) -> Result<Arc<RoomView>, JoinRefusal>;
+    fn create(
+        &self,
+        conference: ConferenceId,
+        context: Context,
+        name: RoomName,
+        wish: RoomWish,
+    ) -> Result<Arc<RoomView>, JoinRefusal>;
 
     /// Every room that is held.
     fn rooms(&self, tenant: &Tenant) -> Vec<Arc<RoomView>>;

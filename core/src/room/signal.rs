@@ -12,13 +12,15 @@ use super::view::{
 };
 use super::{RoomIdentity, RoomName};
 use crate::event::Context;
-use crate::id::{ParticipantId, TrackId};
+use crate::id::{ConferenceId, ParticipantId, TrackId};
 
 /// Somebody wants to come in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
     /// Minted by the edge.
     pub participant: ParticipantId,
+    /// Minted by the edge too: the conference's id if this join begins it.
+    pub conference: ConferenceId,
     /// Ids; the correlation id becomes the conference's if this join begins it.
     pub context: Context,
     /// Where to.

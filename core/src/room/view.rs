@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::description::SectionKind;
+use super::signal::Join;
 use super::{RoomIdentity, RoomName};
 use crate::id::{ConferenceId, ParticipantId, TrackId};
+use crate::media::Codec;
 use crate::time::WallTime;
 
 /// The room.
@@ -181,6 +183,8 @@ pub struct TrackView {
     pub height: u32,
     /// As codecs are registered, `video/VP8`; empty until it is negotiated.
     pub mime: Arc<str>,
+    /// The format that its publisher sends, under his number; `None` until it is negotiated.
+    pub codec: Option<Arc<Codec>>,
     /// The publisher's section.
     pub mid: Arc<str>,
     /// In more than one quality.
@@ -233,4 +237,41 @@ pub enum LeaveReason {
     MediaLost,
     /// Everybody left.
     RoomClosed,
+}
+
+impl TrackView {
+    /// As the wire names it. Nothing but its number: signals that have no more than that must name it so too.
+    #[must_use]
+    pub fn sid(&self) -> String {
+        format!("TR_{}", self.id.uuid().simple())
+    }
+}
+
+impl ParticipantView {
+    /// Somebody who has just come.
+    #[must_use]
+    pub fn newcomer(join: &Join, joined: WallTime) -> Self {
+        Self {
+            id: join.participant,
+            identity: join.identity.clone(),
+            name: join.name.clone(),
+            state: ParticipantState::Joined,
+            metadata: join.metadata.clone(),
+            attributes: join.attributes.clone(),
+            permission: join.permission.clone(),
+            tracks: Vec::new(),
+            kind: join.kind,
+            joined,
+            version: 1,
+            client_protocol: join.client_protocol,
+            capabilities: join.capabilities.clone(),
+            left: None,
+        }
+    }
+
+    /// As the wire names him.
+    #[must_use]
+    pub fn sid(&self) -> String {
+        format!("PA_{}", self.id.uuid().simple())
+    }
 }

@@ -13,11 +13,10 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
-use super::exchange::{Exchange, INITIATE, Protocol, exchanges};
+use super::exchange::exchanges;
+use super::span::{Attributes, Event, Kind, Span, Value, number};
 use super::{Entry, Part, Place, Story, Way, What};
-use crate::cause::{Cause, SipStatus};
+use crate::cause::Cause;
 use crate::cdr::{Cdr, CdrLeg};
 use crate::event::FactBody;
 use crate::id::LegId;
@@ -33,77 +32,6 @@ const BUS: u64 = 2;
 
 /// Parts of a leg's span: its media; its exchanges are numbered after it.
 const MEDIA: u64 = 0;
-
-/// One thing that was done.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Span {
-    /// Names it within its trace, which is the story's correlation id.
-    pub span_id: SpanId,
-    /// What it was done for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent_id: Option<SpanId>,
-    /// The parent is whoever asked us.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_parent_remote: bool,
-    /// Short, and the same for all of its sort.
-    pub name: &'static str,
-    /// Who began it.
-    pub kind: Kind,
-    /// From.
-    pub start: WallTime,
-    /// To.
-    pub end: WallTime,
-    /// What else is known of it.
-    #[serde(serialize_with = "as_map")]
-    pub attributes: Attributes,
-    /// What happened meanwhile.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<Event>,
-    /// Why it failed, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'static str>,
-}
-
-/// Names by the semantic conventions of OpenTelemetry where they have one, below `tandem.` where not.
-pub type Attributes = Vec<(&'static str, Value)>;
-
-/// Who began what a span is of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// We, for ourselves.
-    Internal,
-    /// Somebody asked us.
-    Server,
-    /// We asked somebody.
-    Client,
-    /// We told whoever listens.
-    Producer,
-}
-
-/// Something that happened during a span.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
-    /// When.
-    pub at: WallTime,
-    /// What.
-    pub name: String,
-    /// What else is known of it.
-    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Attributes,
-}
-
-/// One attribute.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// A word.
-    Text(String),
-    /// A count.
-    Number(i64),
-    /// A measure.
-    Measure(f64),
-}
 
 impl Story {
     /// The tree, parents first. Empty while nothing is known of the call's beginning.
@@ -274,21 +202,6 @@ impl Story {
 const SATISFIED: f32 = 3.6;
 
 impl Span {
-    const fn new(span_id: SpanId, name: &'static str, start: WallTime, end: WallTime) -> Self {
-        Self {
-            span_id,
-            parent_id: None,
-            is_parent_remote: false,
-            name,
-            kind: Kind::Internal,
-            start,
-            end,
-            attributes: Vec::new(),
-            events: Vec::new(),
-            error: None,
-        }
-    }
-
     /// How far below the root.
     fn depth(&self, call: SpanId) -> u8 {
         match self.parent_id {
@@ -298,79 +211,6 @@ impl Span {
             _ => 3,
         }
     }
-}
-
-impl Event {
-    fn new(at: WallTime, name: &str) -> Self {
-        Self { at, name: name.to_owned(), attributes: Vec::new() }
-    }
-}
-
-impl Exchange<'_> {
-    fn is_initiate(&self) -> bool {
-        self.protocol == Protocol::Api(INITIATE)
-    }
-
-    fn span(&self, span_id: SpanId, parent: SpanId) -> Span {
-        let kind = match self.way {
-            Way::In => Kind::Server,
-            Way::Out => Kind::Client,
-        };
-        let status = self.status.map(|status| Value::Number(status.into()));
-        let (name, attributes) = match self.protocol {
-            Protocol::Api(name) => (name, api_attributes(name, status)),
-            Protocol::Sip { method, .. } => {
-                let name = sip_name(method);
-                let status = status.map(|status| ("tandem.sip.status_code", status));
-                let repeats = (self.repeats > 0).then_some(("tandem.sip.repeats", Value::Number(self.repeats)));
-                let method = ("tandem.sip.method", Value::Text(name.to_owned()));
-                (name, [Some(method), status, repeats].into_iter().flatten().collect())
-            }
-        };
-        let events = self.steps.iter().map(|(at, what)| Event::new(*at, what)).collect();
-        let (parent_id, error) = (Some(parent), self.error());
-        Span { parent_id, kind, attributes, events, error, ..Span::new(span_id, name, self.start, self.end) }
-    }
-
-    /// What people answer (busy, declined) is no error, nor is being asked for credentials.
-    fn error(&self) -> Option<&'static str> {
-        let status = self.status?;
-        match self.protocol {
-            Protocol::Api(_) => (status >= 500).then_some("refused"),
-            Protocol::Sip { .. } if status < 300 || matches!(status, 401 | 407) => None,
-            Protocol::Sip { .. } => {
-                let cause = Cause::from_sip(SipStatus::new(status)?);
-                cause.is_failure().then(|| cause.name())
-            }
-        }
-    }
-}
-
-/// The methods that there are (RFC 3261 and its extensions). Whatever else somebody wrote is no name of a span.
-fn sip_name(method: &str) -> &'static str {
-    const METHODS: [&str; 13] = [
-        "INVITE",
-        "BYE",
-        "CANCEL",
-        "OPTIONS",
-        "UPDATE",
-        "INFO",
-        "PRACK",
-        "REFER",
-        "NOTIFY",
-        "MESSAGE",
-        "SUBSCRIBE",
-        "PUBLISH",
-        "REGISTER",
-    ];
-    METHODS.into_iter().find(|it| *it == method).unwrap_or("SIP request")
-}
-
-fn api_attributes(name: &'static str, status: Option<Value>) -> Attributes {
-    let (method, route) = name.split_once(' ').unwrap_or_default();
-    let texts = [("http.request.method", method), ("http.route", route)];
-    let texts = texts.map(|(key, text)| (key, Value::Text(text.to_owned())));
-    texts.into_iter().chain(status.map(|status| ("http.response.status_code", status))).collect()
 }
 
 /// What calls a callee: a request of SIP, or the event for his client.
@@ -433,14 +273,6 @@ fn of_media(report: &MediaReport) -> Attributes {
         attributes.push(("tandem.media.rebuilds", Value::Number(report.rebuilds.into())));
     }
     attributes
-}
-
-fn number(value: u64) -> Value {
-    Value::Number(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-fn as_map<S: Serializer>(attributes: &Attributes, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(attributes.iter().map(|(name, value)| (name, value)))
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub struct Api {
     pub domains: Arc<[String]>,
     /// How long a callee may ring.
     pub ring_timeout: Duration,
+    /// What others serve on the same port, within the same limits.
+    pub beside: Router,
 }
 
 /// [`Api`] with its settings, as handlers get it.
@@ -117,7 +119,9 @@ pub fn router(api: Api, config: &Config) -> Router {
     let limits = Limits::new(config, api.clients.clock.now().mono);
     let refusals = Mutex::default();
     let shared = Shared(Arc::new(Inside { api, config: config.clone(), refusals, exports, limits }));
+    let beside = shared.api.beside.clone();
     Router::new()
+        .merge(beside.with_state(()))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))

@@ -5,19 +5,18 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use chrono::DateTime;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tandem_core::audit::{Action, Actor, AuditEvent, AuditFilter, Deed};
-use tandem_core::id::{AuditId, Tenant};
-use tandem_core::time::WallTime;
+use tandem_core::id::Tenant;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Shared;
 use crate::auth::Source;
 use crate::bearer::Principal;
 use crate::problem::{ErrorBody, Problem};
-use crate::user_call::time;
+use crate::query::{parsed, time};
+use crate::user_call;
 
 /// Events on a page unless asked otherwise.
 const USUAL: u16 = 100;
@@ -69,10 +68,10 @@ pub(crate) struct AuditQuery {
     /// Only of him: `operator`, `user_…`, `nobody`, `system`, `trunk:<name>`.
     who: Option<String>,
     /// At this time or later.
-    #[param(format = DateTime)]
+    #[param(value_type = Option<String>, format = "date-time")]
     from: Option<String>,
     /// Before this time.
-    #[param(format = DateTime)]
+    #[param(value_type = Option<String>, format = "date-time")]
     to: Option<String>,
     /// Events on this page; 100 unless asked otherwise.
     #[param(minimum = 1, maximum = 1000)]
@@ -153,6 +152,14 @@ pub(crate) async fn list(
 }
 
 /// The audit of all tenants, or of one, for the operator.
+#[utoipa::path(get, path = "/api/v1/ops/audit", operation_id = "list_all_audit", tag = "ops", security(("operator" = [])),
+    params(AuditQuery, ("tenant" = Option<String>, Query, description = "Only of this tenant", pattern = "^[a-z0-9-]{1,32}$")),
+    responses(
+        (status = 200, description = "A page of events", body = AuditPage),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
 pub(crate) async fn list_all(
     State(shared): State<Shared>,
     Source(from): Source,
@@ -160,8 +167,7 @@ pub(crate) async fn list_all(
 ) -> Result<Json<AuditPage>, Problem> {
     let Query(OperatorsQuery { tenant, action, who, from: since, to, limit, cursor }) =
         query.map_err(|_| unreadable())?;
-    let tenant = tenant.map(|tenant| tenant.parse::<Tenant>()).transpose();
-    let tenant = tenant.map_err(|_| Problem::invalid("tenant: [a-z0-9-]{1,32}"))?;
+    let tenant = parsed::<Tenant>("tenant", "[a-z0-9-]{1,32}", tenant)?;
     let query = AuditQuery { action, who, from: since, to, limit, cursor };
     let page = read(&shared, query.filter(tenant.clone())?).await?;
     let whose = tenant.unwrap_or_else(Tenant::operator);
@@ -186,11 +192,11 @@ impl AuditQuery {
         }
         Ok(AuditFilter {
             tenant,
-            action: read_as(self.action, "action: a name of the documentation")?,
-            who: read_as(self.who, "who: operator, user_…, nobody, system or trunk:<name>")?,
-            from: self.from.as_deref().map(|text| moment("from", text)).transpose()?,
-            to: self.to.as_deref().map(|text| moment("to", text)).transpose()?,
-            before: read_as::<AuditId>(self.cursor, "cursor: as it came with the page before")?,
+            action: parsed("action", "a name of the documentation", self.action)?,
+            who: parsed("who", "operator, user_…, nobody, system or trunk:<name>", self.who)?,
+            from: time("from", self.from)?,
+            to: time("to", self.to)?,
+            before: parsed("cursor", "as it came with the page before", self.cursor)?,
             limit: limit.into(),
         })
     }
@@ -202,7 +208,7 @@ impl From<AuditEvent> for Noted {
         Self {
             id: id.to_string(),
             tenant: tenant.to_string(),
-            at: time(at),
+            at: user_call::time(at),
             who: who.to_string(),
             from,
             action: action.name(),
@@ -212,16 +218,6 @@ impl From<AuditEvent> for Noted {
             hushed,
         }
     }
-}
-
-fn read_as<T: std::str::FromStr>(text: Option<String>, what: &'static str) -> Result<Option<T>, Problem> {
-    text.map(|text| text.parse()).transpose().map_err(|_| Problem::invalid(what))
-}
-
-/// RFC 3339, with any offset.
-fn moment(name: &str, text: &str) -> Result<WallTime, Problem> {
-    let read = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().into());
-    read.map_err(|_| Problem::invalid(format!("{name}: a time as RFC 3339 has it")))
 }
 
 fn unreadable() -> Problem {

@@ -34,8 +34,8 @@ use crate::clients::UserKey;
 use crate::identity::Role;
 use crate::problem::{ErrorBody, Problem};
 
-pub(crate) use export::__path_export;
 pub(crate) use export::Exports;
+pub(crate) use export::{__path_export, __path_export_for_operator};
 
 /// Records on a page unless asked otherwise.
 const USUAL: u16 = 100;
@@ -165,7 +165,21 @@ pub(crate) async fn list(
     page(&shared, Reader::User(principal), from, query.for_tenant()?).await
 }
 
-async fn list_for_operator(
+/// Billing records of all tenants, or of one. The latest first.
+#[utoipa::path(get, path = "/api/v1/ops/cdrs", operation_id = "list_all_cdrs", tag = "ops", security(("operator" = [])),
+    params(
+        CdrQuery,
+        ("tenant" = Option<String>, Query, description = "Only of this tenant", pattern = "^[a-z0-9-]{1,32}$"),
+        ("limit" = Option<u16>, Query, description = "Records on this page; 100 unless asked otherwise", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same filters", pattern = "^[0-9a-f]{48}$"),
+    ),
+    responses(
+        (status = 200, description = "A page of records", body = CdrList),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
+pub(crate) async fn list_for_operator(
     State(shared): State<Shared>,
     Extension(from): Extension<CameFrom>,
     query: CdrQuery,
@@ -205,7 +219,16 @@ pub(crate) async fn find(
     one(&shared, Reader::User(principal), from, call).await
 }
 
-async fn find_for_operator(
+/// The billing record of a call.
+#[utoipa::path(get, path = "/api/v1/ops/cdrs/{call_id}", operation_id = "find_any_cdr", tag = "ops", security(("operator" = [])),
+    params(("call_id" = String, Path, pattern = "^call_[0-9a-f]{32}$")),
+    responses(
+        (status = 200, description = "The record", body = CdrDocument),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 404, description = "`call_not_found`: also while the call lives", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
+pub(crate) async fn find_for_operator(
     State(shared): State<Shared>,
     Extension(from): Extension<CameFrom>,
     Named(call): Named,

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
-use crate::problem::Problem;
+use crate::problem::{ErrorBody, Problem};
 
 /// What one id explains.
 #[derive(Clone, Debug, Serialize)]
@@ -87,6 +87,15 @@ impl CorrelatedCall {
     }
 }
 
+/// Everything that one correlation id explains: of up to 100 calls the story by kinds, the record and the spans.
+#[utoipa::path(get, path = "/api/v1/ops/correlations/{correlation_id}", operation_id = "read_correlation", tag = "ops", security(("operator" = [])),
+    params(("correlation_id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    responses(
+        (status = 200, description = "As `tandem why --json` prints it. For people: fields come and go", body = Object),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 404, description = "`not_found`: no call has it", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
 pub(crate) async fn correlation(
     State(shared): State<Shared>,
     Extension(CameFrom(from)): Extension<CameFrom>,

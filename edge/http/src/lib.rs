@@ -40,6 +40,7 @@ mod ops;
 mod page;
 mod problem;
 mod proxies;
+mod query;
 mod queues;
 mod refused;
 mod requests;

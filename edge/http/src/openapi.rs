@@ -10,6 +10,8 @@ use axum::response::Response;
 use axum::{Json, Router};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+use tandem_actors::calls::CallView;
+use tandem_actors::tree::PartView;
 use tandem_core::cdr::Cdr;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -18,10 +20,13 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::api::Shared;
-use crate::{audit, auth, calls, cdrs, events, ice, webhooks};
+use crate::{audit, auth, calls, cdrs, correlation, events, ice, ops, trace, webhooks};
 
 /// Where the document is.
 const PATH: &str = "/api/openapi.json";
+
+/// Where the operator's are.
+const OPERATORS: &str = "/api/v1/ops/";
 
 /// The page of the document has its styles in itself.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -63,7 +68,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
         webhooks::rotate_secret,
         webhooks::deliveries,
         webhooks::redeliver,
-        webhooks::redeliver_dead
+        webhooks::redeliver_dead,
+        ops::calls,
+        ops::tree,
+        ops::break_part,
+        ops::revoke::revoke,
+        trace::trace,
+        correlation::correlation,
+        cdrs::list_for_operator,
+        cdrs::find_for_operator,
+        cdrs::export_for_operator,
+        audit::list_all
     ),
     modifiers(&Additions)
 )]
@@ -76,6 +91,10 @@ impl Modify for Additions {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let about =
+            "The operator's token: the node makes it at its first start, in `operator.token` of its data folder";
+        let operator = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
+        components.add_security_scheme("operator", SecurityScheme::Http(operator));
         let old: Vec<_> = document
             .paths
             .paths
@@ -98,9 +117,13 @@ impl Modify for Additions {
         let every = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
         // Whatever it is, too many of it are refused. A token may be good and yet nobody's, or not be checked now.
         let refusals = [("429", limited, false), ("403", forbidden, true), ("503", unavailable, true)];
-        for operation in every.flat_map(|(_, item)| operations(item)) {
+        let every = every.flat_map(|(path, item)| operations(item).map(|it| (path.starts_with(OPERATORS), it)));
+        for (is_operators, operation) in every {
             let responses = &mut operation.responses.responses;
-            for (status, refusal, _) in refusals.iter().filter(|it| !it.2 || operation.security.is_some()) {
+            // The operator is known or he is not: nobody vouches for him.
+            let may_be = |status: &str| !(is_operators && status == "403");
+            let all = refusals.iter().filter(|it| !it.2 || (operation.security.is_some() && may_be(it.0)));
+            for (status, refusal, _) in all {
                 if let Some(refusal) = refusal {
                     responses.entry((*status).to_owned()).or_insert_with(|| refusal.clone());
                 }
@@ -141,12 +164,14 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     document
 });
 
-/// Schemas of what core has and the API shows as it is: one source for events and answers.
+/// Schemas of what core and actors have and the API shows as it is: one source for events and answers.
 fn of_core() -> Map<String, Value> {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     let mut schemas = settings.into_generator();
     schemas.subschema_for::<Cdr>();
+    schemas.subschema_for::<CallView>();
+    schemas.subschema_for::<PartView>();
     schemas.take_definitions(true)
 }
 
@@ -181,7 +206,7 @@ mod tests {
     fn what_core_describes_takes_the_place_of_nothing_but_its_stand_in() {
         let ours = Described::openapi().components.unwrap().schemas;
         let both: Vec<_> = of_core().into_iter().map(|(name, _)| name).filter(|name| ours.contains_key(name)).collect();
-        assert_eq!(both, ["Cdr"]);
+        assert_eq!(both, ["CallView", "Cdr", "PartView"]);
     }
 
     #[test]
@@ -197,7 +222,7 @@ mod tests {
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!((ids.len(), all), (35, 35));
+        assert_eq!((ids.len(), all), (45, 45));
     }
 
     #[test]
@@ -207,7 +232,8 @@ mod tests {
             for operation in operations(item) {
                 let may_be = |status| operation.responses.responses.contains_key(status);
                 assert!(may_be("429"), "{path}");
-                assert!(operation.security.is_none() || (may_be("403") && may_be("503")), "{path}");
+                let is_operators = path.starts_with(OPERATORS);
+                assert!(operation.security.is_none() || (is_operators || may_be("403")) && may_be("503"), "{path}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The operator's endpoints.
 
 mod attempt;
-mod revoke;
+pub(crate) mod revoke;
 
 use attempt::Attempt;
 use axum::extract::{FromRequest, Request, State};
@@ -16,10 +16,12 @@ use tandem_actors::drill::How;
 use tandem_actors::tree::PartView;
 use tandem_core::metric::Counter;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
-use crate::problem::Problem;
+use crate::body::Body;
+use crate::problem::{ErrorBody, Problem};
 use crate::refused::Noted;
 use crate::{audit, cdrs, correlation, trace};
 
@@ -47,12 +49,25 @@ async fn authorized(State(shared): State<Shared>, request: Request, next: Next) 
     }
 }
 
-async fn calls(State(shared): State<Shared>) -> Json<Vec<CallView>> {
+/// Every call that is not over, the oldest first.
+#[utoipa::path(get, path = "/api/v1/ops/calls", operation_id = "list_live_calls", tag = "ops", security(("operator" = [])),
+    responses(
+        (status = 200, description = "Every one", body = Vec<CallDocument>),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+    ))]
+pub(crate) async fn calls(State(shared): State<Shared>) -> Json<Vec<CallView>> {
     Json(shared.api.operator.calls())
 }
 
-/// Where nobody waits for it: of thousands of calls it is a megabyte of text.
-async fn tree(State(shared): State<Shared>) -> Result<Response, Problem> {
+/// Every actor and media thread of the node.
+#[utoipa::path(get, path = "/api/v1/ops/tree", operation_id = "read_tree", tag = "ops", security(("operator" = [])),
+    responses(
+        (status = 200, description = "Every one, parents first", body = Vec<PartDocument>),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
+pub(crate) async fn tree(State(shared): State<Shared>) -> Result<Response, Problem> {
+    // Where nobody waits for it: of thousands of calls it is a megabyte of text.
     let written = spawn_blocking(move || {
         let parts: Vec<PartView> = shared.api.operator.tree();
         Json(parts).into_response()
@@ -60,16 +75,28 @@ async fn tree(State(shared): State<Shared>) -> Result<Response, Problem> {
     written.await.map_err(|_| Problem::Unavailable)
 }
 
-async fn break_part(
+/// Break a part of the node on purpose.
+#[utoipa::path(post, path = "/api/v1/ops/break", operation_id = "break_part", tag = "ops", security(("operator" = [])),
+    request_body = BreakRequest,
+    responses(
+        (status = 204, description = "It was told to"),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 403, description = "`break_disabled`: not allowed on this node", body = ErrorBody),
+        (status = 404, description = "`part_not_found`", body = ErrorBody),
+        (status = 409, description = "`break_unsupported`: a thread cannot be killed", body = ErrorBody),
+        (status = 413, description = "`payload_too_large`", body = ErrorBody),
+    ))]
+pub(crate) async fn break_part(
     State(shared): State<Shared>,
     Extension(CameFrom(from)): Extension<CameFrom>,
     request: Request,
 ) -> Response {
     let mut attempt = Attempt::new(shared.clone(), from);
-    let request = Json::<BreakRequest>::from_request(request, &()).await;
-    attempt.asked = request.as_ref().ok().map(|Json(it)| (it.id.clone(), it.how));
+    let request = Body::<BreakRequest>::from_request(request, &()).await;
+    attempt.asked = request.as_ref().ok().map(|Body(it)| (it.id.clone(), it.how));
     attempt.outcome = if shared.api.may_break {
-        request.map_err(Problem::from).and_then(|Json(it)| Ok(shared.api.operator.break_part(&it.id, it.how)?))
+        request.and_then(|Body(it)| Ok(shared.api.operator.break_part(&it.id, it.how)?))
     } else {
         Err(Problem::BreakDisabled)
     };
@@ -79,10 +106,22 @@ async fn break_part(
 }
 
 /// What is to be broken, and how.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct BreakRequest {
+pub(crate) struct BreakRequest {
     /// As the tree has it.
     id: String,
+    /// `kill`, `panic` or `hang`.
+    #[schema(value_type = String, pattern = "^(kill|panic|hang)$")]
     how: How,
 }
+
+/// Stands for [`CallView`], whose own schema takes its place in the document.
+#[derive(ToSchema)]
+#[schema(as = CallView)]
+pub(crate) struct CallDocument {}
+
+/// Stands for [`PartView`], whose own schema takes its place in the document.
+#[derive(ToSchema)]
+#[schema(as = PartView)]
+pub(crate) struct PartDocument {}

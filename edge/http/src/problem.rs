@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::extract::rejection::JsonRejection;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -45,8 +44,6 @@ pub(crate) enum Problem {
     MethodNotAllowed,
     #[error("the request took too long")]
     TimedOut,
-    #[error("{message}")]
-    Body { status: StatusCode, message: String },
     #[error("breaking parts is not allowed on this node (ops.allow_break)")]
     BreakDisabled,
     #[error("{0}")]
@@ -163,7 +160,6 @@ impl Problem {
             | Self::UnknownNumber
             | Self::Break(BreakRefused::Unknown) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Body { status, .. } => *status,
             Self::Invalid(_) | Self::InvalidSdp(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Break(BreakRefused::Unsupported)
@@ -187,7 +183,6 @@ impl Problem {
             Self::Break(BreakRefused::Unknown) => "part_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TimedOut => "timed_out",
-            Self::Body { .. } => "invalid_body",
             Self::BreakDisabled => "break_disabled",
             Self::Break(BreakRefused::Unsupported) => "break_unsupported",
             Self::Invalid(_) => "validation_error",
@@ -222,12 +217,6 @@ impl Problem {
             _ => return None,
         };
         Some(after.as_secs_f64().ceil().max(1.0) as u64)
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::Body { status: rejection.status(), message: rejection.body_text() }
     }
 }
 

@@ -10,7 +10,7 @@ use tandem_core::trace::Story;
 
 use crate::api::Shared;
 use crate::auth::CameFrom;
-use crate::problem::Problem;
+use crate::problem::{ErrorBody, Problem};
 
 /// The stories of calls; the composition root implements it over memory and database.
 pub trait Traces: Send + Sync + 'static {
@@ -38,6 +38,15 @@ impl From<TracesUnavailable> for Problem {
     }
 }
 
+/// The story of a call: what was noted of it, in the order of time.
+#[utoipa::path(get, path = "/api/v1/ops/calls/{call_id}/trace", operation_id = "read_story", tag = "ops", security(("operator" = [])),
+    params(("call_id" = String, Path, pattern = "^call_[0-9a-f]{32}$")),
+    responses(
+        (status = 200, description = "As `tandem why --json` prints it. For people: fields come and go", body = Object),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 404, description = "`call_not_found`", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
 pub(crate) async fn trace(
     State(shared): State<Shared>,
     Extension(CameFrom(from)): Extension<CameFrom>,

@@ -5,6 +5,8 @@
 //!          text ◀───────── render ────────────────── MediaDescription ◀── core
 //!  browser text ──lines──▶ sections ──peer::answer─▶ MediaDescription ──▶ core
 //!          text ◀───────── peer::offer ───────────── MediaDescription ◀── core
+//!  room    text ──lines──▶ sections ──room::read───▶ Description ──────▶ core
+//!          text ◀───────── room::write ───────────── Description ◀────── core
 //! ```
 //!
 //! What is not understood is set aside, line by line: it neither fails the rest nor is repeated to the other side.
@@ -19,11 +21,15 @@ mod lines;
 mod payload;
 mod peer;
 mod render;
+mod room;
 mod stream;
 
-use lines::Sections;
+use lines::{Limits, Sections};
 pub use peer::{parse_peer_answer, render_peer_offer};
 pub use render::{Origin, render_answer, render_offer};
+pub use room::{
+    MAX_ROOM_SECTIONS, MAX_ROOM_TEXT, parse_room_answer, parse_room_offer, render_room_answer, render_room_offer,
+};
 use serde::{Deserialize, Serialize};
 use tandem_core::media::MediaDescription;
 
@@ -96,6 +102,15 @@ pub enum SdpError {
     /// No audio format of the answer is in the offer under the same payload type.
     #[error("none of the offered audio formats is in the answer")]
     NoOfferedCodec,
+    /// A section of a room's description has no name, or none that fits a header extension (RFC 8843, 15).
+    #[error("a media section without a valid a=mid")]
+    NoMid,
+    /// Two sections have the same name.
+    #[error("two media sections with the same a=mid")]
+    RepeatedMid,
+    /// All sections are switched off, or want what a room does not speak.
+    #[error("no media section that can be used")]
+    NothingUsable,
 }
 
 /// What a peer offers, and what is needed to answer it. Part of a dialog until it is answered.
@@ -114,7 +129,7 @@ pub struct Offer {
 /// # Errors
 /// Why no section can be used; of several audio sections the first one's reason.
 pub fn parse_offer(text: &[u8]) -> Result<Offer, SdpError> {
-    let read = Sections::read(text)?;
+    let read = Sections::read(text, Limits::CALL)?;
     let (taken, audio) = stream::first_usable(&read)?;
     let sections = read.sections.iter().map(|section| section.media.to_string()).collect();
     Ok(Offer { audio, sections, taken })
@@ -125,7 +140,7 @@ pub fn parse_offer(text: &[u8]) -> Result<Offer, SdpError> {
 /// # Errors
 /// Why it accepts nothing. [`SdpError::AudioOff`] when it refuses.
 pub fn parse_answer(text: &[u8]) -> Result<MediaDescription, SdpError> {
-    let read = Sections::read(text)?;
+    let read = Sections::read(text, Limits::CALL)?;
     stream::first_usable(&read).map(|(_, audio)| audio)
 }
 

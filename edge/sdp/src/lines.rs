@@ -4,6 +4,20 @@ use bytesstr::BytesStr;
 
 use crate::{MAX_SECTIONS, MAX_TEXT, SdpError};
 
+/// How much of a description is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes.
+    pub(crate) text: usize,
+    /// Media sections.
+    pub(crate) sections: usize,
+}
+
+impl Limits {
+    /// Of a description with one stream that is of use.
+    pub(crate) const CALL: Self = Self { text: MAX_TEXT, sections: MAX_SECTIONS };
+}
+
 /// A description, cut into its parts. Values are slices of one buffer.
 pub(crate) struct Sections {
     /// The whole text, as received; what is no UTF-8 in it is replaced.
@@ -33,8 +47,8 @@ pub(crate) struct Line {
 impl Sections {
     /// Cuts a text. Lines that are none, and those with control characters, are set aside; but not an `m=`: what
     /// follows it would fall to the section before, and an answer would lack a section (RFC 3264, 6).
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, SdpError> {
-        if bytes.len() > MAX_TEXT {
+    pub(crate) fn read(bytes: &[u8], limits: Limits) -> Result<Self, SdpError> {
+        if bytes.len() > limits.text {
             return Err(SdpError::TooLong(bytes.len()));
         }
         let text = BytesStr::from(String::from_utf8_lossy(bytes).into_owned());
@@ -45,7 +59,7 @@ impl Sections {
         let mut read = Self { text: text.clone(), common: Vec::new(), sections: Vec::new() };
         for line in lines {
             match Line::read(&text, line) {
-                Some(line) => read.sort_in(line)?,
+                Some(line) => read.sort_in(line, limits.sections)?,
                 None if line.starts_with("m=") => return Err(SdpError::BadSection),
                 None => {}
             }
@@ -53,9 +67,9 @@ impl Sections {
         Ok(read)
     }
 
-    fn sort_in(&mut self, line: Line) -> Result<(), SdpError> {
+    fn sort_in(&mut self, line: Line, most: usize) -> Result<(), SdpError> {
         if line.kind == b'm' {
-            if self.sections.len() == MAX_SECTIONS {
+            if self.sections.len() == most {
                 return Err(SdpError::TooManySections);
             }
             self.sections.push(Section { media: line.value, lines: Vec::new() });

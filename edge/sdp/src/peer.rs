@@ -12,6 +12,8 @@ mod answer;
 mod offer;
 
 pub use answer::parse_peer_answer;
+pub(crate) use answer::{is_ice, sha_256};
+pub(crate) use offer::colons;
 pub use offer::render_peer_offer;
 
 /// The name of our one section (RFC 5888).

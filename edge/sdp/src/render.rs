@@ -104,7 +104,8 @@ fn tagged(ip: IpAddr) -> String {
     }
 }
 
-const fn name(direction: Direction) -> &'static str {
+/// The attribute that stands for a direction.
+pub(crate) const fn name(direction: Direction) -> &'static str {
     match direction {
         Direction::SendRecv => "sendrecv",
         Direction::SendOnly => "sendonly",

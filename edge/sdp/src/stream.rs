@@ -138,7 +138,8 @@ pub(crate) fn direction(read: &Sections, section: &Section) -> Direction {
     told(&section.lines).or_else(|| told(&read.common)).unwrap_or_default()
 }
 
-fn direction_named(name: &str) -> Option<Direction> {
+/// The direction that an attribute stands for.
+pub(crate) fn direction_named(name: &str) -> Option<Direction> {
     match name {
         "sendrecv" => Some(Direction::SendRecv),
         "sendonly" => Some(Direction::SendOnly),

@@ -8,8 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use tandem_core::media::{Codec, Direction, LocalMedia, MediaDescription, PeerDescription};
 use tandem_core::pii::Pii;
+use tandem_core::room::description::{Description, Extension, Format, Msid, Sctp, Section, SectionKind, Source};
 use tandem_sdp::{
-    Origin, parse_answer, parse_offer, parse_peer_answer, render_answer, render_offer, render_peer_offer,
+    Origin, parse_answer, parse_offer, parse_peer_answer, parse_room_offer, render_answer, render_offer,
+    render_peer_offer, render_room_offer,
 };
 
 /// One of everything that the reader knows.
@@ -22,6 +24,10 @@ const SEED: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1
 /// What a browser answers to our proposal.
 const PEER_SEEDS: [&str; 2] =
     [include_str!("fixtures/chromium-156-answer.sdp"), include_str!("fixtures/firefox-answer.sdp")];
+
+/// What clients offer to a room.
+const ROOM_SEEDS: [&str; 2] =
+    [include_str!("fixtures/chromium-156-room-offer.sdp"), include_str!("fixtures/firefox-room-offer.sdp")];
 
 /// What is done to a seed at a place of it (in permille of its length).
 #[derive(Clone, Debug)]
@@ -113,6 +119,85 @@ fn peer() -> impl Strategy<Value = PeerDescription> {
         .prop_map(|(ufrag, password, fingerprint, ssrc)| PeerDescription { ufrag, password, fingerprint, ssrc })
 }
 
+fn direction() -> impl Strategy<Value = Direction> {
+    prop_oneof![
+        Just(Direction::SendRecv),
+        Just(Direction::SendOnly),
+        Just(Direction::RecvOnly),
+        Just(Direction::Inactive)
+    ]
+}
+
+fn medium() -> impl Strategy<Value = Section> {
+    let formats = (codecs(), vec("[a-z]{1,8}( [a-z]{1,4})?", 0..4)).prop_map(|(codecs, feedback)| {
+        let feedback: Vec<Arc<str>> = hash(feedback);
+        let of = |codec: Codec| Format { codec, rtx: None, feedback: feedback.clone() };
+        codecs.into_iter().filter(|it| !it.name.eq_ignore_ascii_case("rtx")).map(of).collect::<Vec<_>>()
+    });
+    let sources = hash_set(1..u32::MAX / 2, 0..4).prop_map(|it| {
+        let source = |ssrc| Source { ssrc, rtx: (ssrc % 2 == 0).then_some(ssrc + u32::MAX / 2) };
+        it.into_iter().map(source).collect::<Vec<_>>()
+    });
+    let extensions = hash_set(1..=255u8, 0..6)
+        .prop_map(|ids| ids.into_iter().map(|id| Extension { id, uri: format!("urn:x:{id}").into() }).collect());
+    let msid = option::of(("[a-zA-Z_|-]{1,40}", "[a-zA-Z_]{1,40}"));
+    let rids = vec("[a-z]{1,16}", 0..5).prop_map(hash);
+    let kind = prop_oneof![Just(SectionKind::Audio), Just(SectionKind::Video)];
+    (kind, direction(), formats, sources, extensions, msid, rids).prop_map(
+        |(kind, direction, formats, sources, extensions, msid, rids)| {
+            let sends = matches!(direction, Direction::SendRecv | Direction::SendOnly);
+            Section {
+                mid: "".into(),
+                kind,
+                is_rejected: false,
+                direction,
+                formats,
+                extensions,
+                rids,
+                sources: if sends { sources } else { Vec::new() },
+                msid: msid.filter(|_| sends).map(|(stream, track)| Msid { stream: stream.into(), track: track.into() }),
+                sctp: None,
+            }
+        },
+    )
+}
+
+/// Each once, in some order.
+fn hash(texts: Vec<String>) -> Vec<Arc<str>> {
+    let mut texts: Vec<Arc<str>> = texts.into_iter().map(Arc::from).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn channels() -> impl Strategy<Value = Section> {
+    (any::<u16>(), any::<u32>()).prop_map(|(port, max_message_size)| Section {
+        mid: "".into(),
+        kind: SectionKind::Data,
+        is_rejected: false,
+        direction: Direction::SendRecv,
+        formats: Vec::new(),
+        extensions: Vec::new(),
+        rids: Vec::new(),
+        sources: Vec::new(),
+        msid: None,
+        sctp: Some(Sctp { port, max_message_size }),
+    })
+}
+
+fn room() -> impl Strategy<Value = Description> {
+    let sections = vec(prop_oneof![4 => medium(), 1 => channels()], 1..6);
+    (peer(), option::of(address()), any::<bool>(), sections).prop_map(|(peer, address, mixes_extensions, sections)| {
+        let named = |(n, section)| Arc::new(Section { mid: format!("m{n}").into(), ..section });
+        Description {
+            peer: Arc::new(PeerDescription { ssrc: None, ..peer }),
+            address,
+            mixes_extensions,
+            sections: sections.into_iter().enumerate().map(named).collect(),
+        }
+    })
+}
+
 fn is_ice(value: &str, least: usize) -> bool {
     (least..=256).contains(&value.len()) && value.chars().all(|it| it.is_ascii_alphanumeric() || "+/".contains(it))
 }
@@ -196,5 +281,44 @@ proptest! {
             let expected = MediaDescription { rtp, rtcp, peer: Some(Arc::new(peer)), text: None, ..ours };
             prop_assert_eq!(MediaDescription { text: None, ..read }, expected);
         }
+    }
+
+    #[test]
+    fn no_offer_to_a_room_panics_and_what_is_taken_can_be_said_again(
+        seed in 0..ROOM_SEEDS.len(),
+        changes in vec(change(), 0..12),
+    ) {
+        let mut text = ROOM_SEEDS[seed].as_bytes().to_vec();
+        changes.into_iter().for_each(|it| apply(&mut text, it));
+        if let Ok(offer) = parse_room_offer(&text) {
+            prop_assert!(is_ice(&offer.peer.ufrag, 4) && is_ice(offer.peer.password.reveal(), 22));
+            prop_assert!(offer.sections.iter().any(|it| !it.is_rejected));
+            let read = parse_room_offer(render_room_offer(&offer, &Origin { id: 1, version: 1 }).as_bytes()).unwrap();
+            prop_assert_eq!(&read.peer, &offer.peer);
+            let brief = |it: &Description| -> Vec<_> {
+                it.sections.iter().map(|it| (it.mid.clone(), it.is_rejected)).collect()
+            };
+            prop_assert_eq!(brief(&read), brief(&offer));
+            for (read, offered) in read.sections.iter().zip(&offer.sections) {
+                if offered.is_rejected || offered.kind == SectionKind::Data {
+                    continue;
+                }
+                prop_assert_eq!(&read.formats, &offered.formats);
+                prop_assert_eq!(&read.extensions, &offered.extensions);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic_as_an_offer_to_a_room(bytes in vec(any::<u8>(), 0..400)) {
+        prop_assert!(parse_room_offer(&bytes).is_err());
+        prop_assert!(parse_room_offer(&[b"v=0\r\nm=audio 9 ", bytes.as_slice()].concat()).is_err());
+    }
+
+    #[test]
+    fn what_a_room_says_is_read_as_it_was(ours in room(), version in 0..100u64) {
+        let text = render_room_offer(&ours, &Origin { id: 1, version });
+        let text = text.replace(" recv\r\n", " send\r\n").replace("a=simulcast:recv", "a=simulcast:send");
+        prop_assert_eq!(parse_room_offer(text.as_bytes()).unwrap(), Description { address: None, ..ours });
     }
 }

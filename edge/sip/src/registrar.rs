@@ -25,6 +25,9 @@ use crate::message::Message;
 use crate::request::Request;
 use crate::uri::{Scheme, Uri};
 
+/// Longest contact, in bytes, as the URI in it was written: it is part of a key in the database.
+const CONTACT: usize = 400;
+
 /// Characters kept of what a device calls itself.
 const USER_AGENT: usize = 200;
 
@@ -47,6 +50,7 @@ struct Wish {
 enum Refused {
     With(u16),
     TooBrief,
+    TooLong,
 }
 
 impl Registrar {
@@ -100,6 +104,11 @@ impl Registrar {
                 response.headers.push(Name::MinExpires, self.rules.min_s.to_string());
                 response
             }
+            Err(Refused::TooLong) => {
+                let mut response = respond(400);
+                response.say("Contact Too Long");
+                response
+            }
         }
     }
 
@@ -132,6 +141,9 @@ impl Registrar {
         let wish = |contact: NameAddr| {
             if !matches!(contact.uri().scheme(), Scheme::Sip | Scheme::Sips) {
                 return Err(Refused::With(400));
+            }
+            if contact.uri().raw().len() > CONTACT {
+                return Err(Refused::TooLong);
             }
             let said = contact.params().value("expires").and_then(|it| seconds(&it));
             match said.or_else(|| request.headers().expires()).unwrap_or(self.rules.default_s) {
@@ -292,6 +304,26 @@ mod tests {
             let registrar = self.registrar.get().unwrap().upgrade().unwrap();
             let key = (Tenant::default_tenant(), String::from("1002"));
             self.was_held.lock().push(matches!(registrar.bindings.try_get(&key), TryResult::Locked));
+        }
+    }
+
+    #[test]
+    fn a_contact_that_no_database_takes_as_a_key_is_refused_and_the_answer_says_why() {
+        let registrar =
+            Registrar::new(Registration::default(), Arc::new(crate::world::Notes::default()), Arc::default());
+        let now = WallTime(1_700_000_000_000_000);
+        for (length, status) in [(CONTACT, 200), (CONTACT + 1, 400)] {
+            let ask = Ask { method: "REGISTER", ..Ask::default() };
+            let text = ask.text().replace('\n', "\r\n").replace("\r\r", "\r");
+            let begin = text.find("Contact: <").unwrap() + "Contact: <".len();
+            let end = begin + text[begin..].find('>').unwrap();
+            let uri = format!("sip:{}@192.0.2.1", "x".repeat(length - "sip:@192.0.2.1".len()));
+            let text = format!("{}{uri}{}", &text[..begin], &text[end..]);
+            let request = Request::new(Message::read(&Bytes::from(text)).unwrap(), flow(X)).unwrap();
+            let answer = registrar.register(now, &request, &account("1002"));
+            assert_eq!(answer.status(), Some(status));
+            let says_why = String::from_utf8_lossy(&answer.to_bytes()).starts_with("SIP/2.0 400 Contact Too Long");
+            assert_eq!(says_why, status == 400);
         }
     }
 

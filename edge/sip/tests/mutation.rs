@@ -131,7 +131,7 @@ fn look_into(message: &Message) {
         look_at_value(header.value());
         let _ = headers.values(&header.name).count();
     }
-    let _ = (headers.expires(), headers.retry_after(), headers.session_id(), headers.reasons().count());
+    let _ = (headers.expires(), headers.retry_after(), headers.reasons().count());
     let _ = (headers.contacts().is_ok(), headers.accepts("application", "sdp"), headers.content_type().is_ok());
 }
 

@@ -129,7 +129,8 @@ impl Leg {
             Received::Alive | Received::Rtp { .. } | Received::Rtcp { .. } => {
                 (self.heard, self.is_silent) = (now, false);
             }
-            Received::Nothing => {}
+            // A call has no data channels.
+            Received::Nothing | Received::Data | Received::Closed => {}
         }
         received
     }

@@ -1,8 +1,9 @@
-//! A WebRTC far end, audio only: connectivity checks, the handshake, and media in the clear on our side.
+//! A WebRTC far end: connectivity checks, the handshake, media in the clear on our side, and messages if wanted.
 //!
 //! ```text
 //!  datagram ─┬─ STUN ─▶ answered; its address is known from then on
 //!            ├─ DTLS, from a known address ─▶ handshake ─▶ keys, if the certificate is the one described
+//!            │                              └─ later, with data channels ─▶ messages
 //!            └─ SRTP, SRTCP, from a known address ─▶ opened in place ─▶ RTP, RTCP
 //! ```
 //!
@@ -15,13 +16,18 @@
 //! * A peer built from the [`Kept`] of another goes on with its keys, addresses and numbers, and repeats no nonce.
 //! * Keys are in no `Debug`, and are wiped when dropped.
 
+mod channels;
 mod cipher;
+mod data;
 mod dtls;
+mod guard;
 mod identity;
 mod kept;
 mod keys;
 mod numbers;
 mod pairs;
+mod records;
+mod sctp;
 mod srtp;
 mod stun;
 mod window;
@@ -34,14 +40,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tandem_core::media::is_sendable;
+use tandem_core::room::sfu::DataChannel;
 use tandem_core::time::Timestamp;
 
 pub use cipher::SEAL_OVERHEAD;
+pub use data::{DataCounts, DataRefused};
 pub use identity::{Identity, PeerError};
 pub use kept::Kept;
 pub use numbers::Numbers;
 pub use stun::{is_stun, ufrag_of};
 
+use data::{At, Data, Outcome};
 use dtls::{Handshake, Progress};
 use keys::Established;
 use pairs::{Check, Pairs};
@@ -86,6 +95,10 @@ pub enum Received {
         /// Bytes.
         len: usize,
     },
+    /// Something of the data channels: [`Peer::poll_data`] may have messages.
+    Data,
+    /// The far end closed the connection, of a peer with data channels. They are gone; media is not, for now.
+    Closed,
 }
 
 /// Why a datagram was ignored.
@@ -113,6 +126,8 @@ pub struct Peer {
     described: Option<[u8; 32]>,
     dtls: Dtls,
     media: Option<Box<Media>>,
+    /// In use together with `media`. `None`: a peer without data channels, or not connected.
+    data: Option<Box<Data>>,
     out: VecDeque<(SocketAddr, Bytes)>,
 }
 
@@ -136,7 +151,7 @@ impl Peer {
         let media = established.as_deref().filter(|_| kept.is_connected()).and_then(|it| Media::new(it, &kept));
         let mut pairs = kept.pairs();
         pairs.resume(now);
-        Self {
+        let mut peer = Self {
             epoch,
             identity,
             pairs,
@@ -147,9 +162,13 @@ impl Peer {
                 None => Dtls::Idle,
             },
             media: media.map(Box::new),
+            data: None,
             out: VecDeque::new(),
             kept,
-        }
+        };
+        // Its association is to be begun again at once.
+        let _ = peer.data(now);
+        peer
     }
 
     /// Takes in the far end's description. Checks and the handshake may have come before; keys are used only after.
@@ -168,10 +187,7 @@ impl Peer {
         let taken = match *datagram {
             [0..=3, ..] => self.take_check(now, from, datagram),
             [20..=63, ..] | [128..=191, ..] if !self.pairs.is_known(from) => Err(Refusal::Foreign),
-            [20..=63, ..] => {
-                self.take_dtls(now, from, datagram);
-                Ok(Received::Nothing)
-            }
+            [20..=63, ..] => Ok(self.take_dtls(now, from, datagram)),
             [128..=191, 192..=223, ..] => self.take_rtcp(now, from, datagram),
             [128..=191, ..] => self.take_rtp(now, from, datagram),
             _ => Err(Refusal::Malformed),
@@ -181,7 +197,43 @@ impl Peer {
 
     /// The next answer or flight to send, and where to.
     pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
-        self.out.pop_front()
+        self.out.pop_front().or_else(|| {
+            let to = self.pairs.selected()?;
+            Some((to, self.data.as_mut()?.poll_transmit()?))
+        })
+    }
+
+    /// The next message of the data channels. Wants to be called after each datagram until there is none.
+    pub fn poll_data(&mut self, now: Timestamp) -> Option<(DataChannel, Bytes)> {
+        let (data, at) = self.data(now)?;
+        data.poll(at)
+    }
+
+    /// Sends a message, 64 KiB at most.
+    ///
+    /// # Errors
+    /// [`DataRefused`] says why it is not sent. After [`DataRefused::Broken`] none will be.
+    pub fn send_data(&mut self, now: Timestamp, channel: DataChannel, message: &Bytes) -> Result<(), DataRefused> {
+        let (data, at) = self.data(now).ok_or(DataRefused::NotOpen)?;
+        data.send(at, channel, message)
+    }
+
+    /// Whether messages can be sent there.
+    #[must_use]
+    pub fn is_open(&self, channel: DataChannel) -> bool {
+        self.data.as_ref().is_some_and(|data| data.is_open(channel))
+    }
+
+    /// Whether the data channels are of no use any more, because the far end does not take what is reliable or does what
+    /// nobody should: the connection is to be given up.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.is_broken())
+    }
+
+    /// What happened to messages since this was called last.
+    pub fn take_data_counts(&mut self) -> DataCounts {
+        self.data.as_mut().map(|data| data.take_counts()).unwrap_or_default()
     }
 
     /// Encrypts an RTP packet, the first `len` bytes of a buffer with [`SEAL_OVERHEAD`] more. Gives where it goes and
@@ -233,8 +285,12 @@ impl Peer {
         Some((to, len))
     }
 
-    /// Does what is due by time alone. Wants to be called every 100 ms, until the peer is connected.
+    /// Does what is due by time alone. Wants to be called every 100 ms, until the peer is connected, and always with data
+    /// channels.
     pub fn expire(&mut self, now: Timestamp) {
+        if let Some((data, at)) = self.data(now) {
+            data.expire(at);
+        }
         let Dtls::Running = self.dtls else { return };
         let Some((mut handshake, from)) = self.kept.take_handshake() else { return };
         if handshake.expire(now) {
@@ -275,7 +331,7 @@ impl Peer {
         Ok(Received::Alive)
     }
 
-    fn take_dtls(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
+    fn take_dtls(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) -> Received {
         let is_handshake = datagram.first() == Some(&22);
         match &mut self.dtls {
             Dtls::Idle if is_handshake => {
@@ -290,20 +346,55 @@ impl Peer {
                     push(&mut self.out, from, &established.farewell);
                 }
             }
-            // A page that closes or reloads says goodbye here. Silence tells whether it is gone.
+            Dtls::Done(_) if !is_handshake => return self.take_data(now, from, datagram),
             Dtls::Idle | Dtls::Done(_) | Dtls::Over => {}
         }
+        Received::Nothing
+    }
+
+    /// A page that closes or reloads says goodbye here. Without data channels, silence tells whether it is gone.
+    fn take_data(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) -> Received {
+        let Some((data, at)) = self.data(now) else { return Received::Nothing };
+        match data.take(at, datagram) {
+            Outcome::Nothing => Received::Nothing,
+            Outcome::Authentic(is_newest) => {
+                if is_newest && self.pairs.carried(now, from) {
+                    self.kept.keep_pairs(&self.pairs);
+                }
+                Received::Data
+            }
+            Outcome::Closed => Received::Closed,
+        }
+    }
+
+    /// The data channels, in use once media is, and what they need to work.
+    fn data(&mut self, now: Timestamp) -> Option<(&mut Data, At<'_>)> {
+        let instant = self.instant(now);
+        let at = At { now, instant, identity: &self.identity, kept: self.kept.data()? };
+        if self.data.is_none() && self.media.is_some() {
+            self.data = Some(Box::new(Data::new(at)));
+        }
+        Some((self.data.as_deref_mut()?, at))
+    }
+
+    fn instant(&self, now: Timestamp) -> Instant {
+        self.epoch.checked_add(Duration::from_micros(now.0)).unwrap_or(self.epoch)
     }
 
     fn shake(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
         let Some((mut handshake, _)) = self.kept.take_handshake() else { return };
-        let instant = self.epoch.checked_add(Duration::from_micros(now.0)).unwrap_or(self.epoch);
+        let instant = self.instant(now);
         match handshake.take(now, instant, &self.identity, datagram) {
             Progress::Ongoing(sent) => {
                 self.kept.keep_handshake(handshake, from);
                 push(&mut self.out, from, &sent);
             }
-            Progress::Established(established) => self.establish(now, from, established),
+            Progress::Established(established) => {
+                if let Some(data) = self.kept.data() {
+                    data.records.keep(handshake.export());
+                }
+                self.establish(now, from, established);
+            }
             Progress::Failed => self.dtls = Dtls::Over,
         }
     }
@@ -328,6 +419,7 @@ impl Peer {
         if established.fingerprint != described {
             self.dtls = Dtls::Over;
             self.media = None;
+            self.data = None;
             self.kept.establish(None);
         } else if self.media.is_none() {
             self.media = Media::new(&established, &self.kept).map(Box::new);

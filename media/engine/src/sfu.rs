@@ -20,6 +20,7 @@ mod history;
 mod intake;
 mod kept;
 mod layer;
+mod messages;
 mod rtcp;
 mod rtp;
 mod speech;
@@ -32,7 +33,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_core::id::{ConferenceId, ParticipantId, TrackId};
-use tandem_core::room::sfu::{Extensions, Quality, ReceiveSpec, SendSpec, SfuNews, Speakers, TransportId, Wish};
+use tandem_core::room::sfu::{
+    DataChannel, Extensions, Quality, ReceiveSpec, SendSpec, SfuNews, Speakers, TransportId, Wish,
+};
 use tandem_core::time::Timestamp;
 
 pub use kept::{Bindings, Forwarded};
@@ -73,6 +76,8 @@ pub struct Sfu {
     waiting: usize,
     /// Places that may have something to send of their own accord.
     due: VecDeque<usize>,
+    /// Places that may have messages.
+    talking: VecDeque<usize>,
     /// Layers of which somebody needs a key frame: place, track, layer.
     keys: Vec<(usize, usize, u8)>,
     news: VecDeque<(ParticipantId, SfuNews)>,
@@ -145,6 +150,7 @@ impl Sfu {
             filled: VecDeque::new(),
             waiting: 0,
             due: VecDeque::new(),
+            talking: VecDeque::new(),
             keys: Vec::new(),
             news: VecDeque::new(),
             speakers: VecDeque::new(),
@@ -330,6 +336,11 @@ impl Sfu {
                 self.due.push_back(place);
             }
             Received::Nothing => self.settle(place),
+            Received::Data => {
+                self.talking.push_back(place);
+                self.due.push_back(place);
+            }
+            Received::Closed => self.give_up(place),
             Received::Refused(refusal) => self.counts.refused += u64::from(!transport::is_harmless(refusal)),
         }
     }
@@ -461,7 +472,14 @@ impl Sfu {
             .enumerate()
             .filter_map(|(slot, it)| it.as_mut()?.review().then_some(slot))
             .collect();
+        let (is_broken, is_open) = (transport.peer.is_broken(), transport.peer.is_open(DataChannel::Reliable));
         self.news.extend(news.map(|news| (participant, news)));
+        if is_broken {
+            self.give_up(place);
+        }
+        if is_open {
+            self.talking.push_back(place);
+        }
         if is_due {
             self.due.push_back(place);
         }

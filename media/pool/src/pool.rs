@@ -43,7 +43,6 @@ pub struct Pool {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trace: Arc<dyn TracePort>,
     pub(crate) listener: Arc<dyn SfuListener>,
-    #[expect(dead_code, reason = "data comes in once peers have channels")]
     pub(crate) data: Arc<dyn DataPort>,
     pub(crate) clock: Clock,
     pub(crate) seats: Vec<Seat>,

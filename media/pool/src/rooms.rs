@@ -127,7 +127,7 @@ impl SfuPort for Pool {
                 return Ok(self.local_of_room(found));
             }
             let home = directory.seat_room(conference, self.config.peers_per_worker)?;
-            let kept = Kept::of_room(random_text(UFRAG_LEN), random_text(PASSWORD_LEN));
+            let kept = Kept::of_room(random_text(UFRAG_LEN), random_text(PASSWORD_LEN)).with_data(transport.role);
             let new = Arc::new(RoomBox::new(transport, conference, self.next_serial(), home, kept));
             directory.rooms.boxes.insert(transport, new.clone());
             new

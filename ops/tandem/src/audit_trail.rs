@@ -37,6 +37,13 @@ pub(crate) async fn note(
     action: Action,
     what: impl std::fmt::Display,
 ) -> Result<()> {
-    let deed = Deed::new(tenant.clone(), Actor::Operator, action, "done").of(what);
+    note_deed(config, storage, Deed::new(tenant.clone(), Actor::Operator, action, "done").of(what)).await
+}
+
+/// Notes a deed of somebody on the command line as he tells it.
+///
+/// # Errors
+/// The database does not take it, or this node has no id.
+pub(crate) async fn note_deed(config: &Config, storage: &Storage, deed: Deed) -> Result<()> {
     Ok(storage.note_audit(node_id(&config.storage.data_dir)?, deed).await?)
 }

@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) identity: IdentityConfig,
     pub(crate) webhooks: WebhooksConfig,
     pub(crate) telemetry: TelemetryConfig,
+    pub(crate) rooms: tandem_livekit::Config,
     /// Carriers and PBXs, in the order in which they are tried.
     pub(crate) trunk: Vec<TrunkConfig>,
 }

@@ -19,6 +19,7 @@ mod plan;
 mod records;
 mod replay;
 mod revoker;
+mod rooms;
 mod serve;
 mod services;
 mod table;

@@ -27,7 +27,7 @@ fn screen(backlog: &Backlog, has_nats: bool) -> String {
     let waiting: i64 = backlog.shards.iter().map(|it| it.waiting).sum();
     let oldest = backlog.shards.iter().filter_map(|it| it.oldest).min();
     let since = oldest.map(|it| format!(", the oldest since {}", it.rfc3339())).unwrap_or_default();
-    let mut out = format!("Bus: {bus}. {waiting} events wait{since}. {} set aside.\n\n", backlog.refused.len());
+    let mut out = format!("Bus: {bus}. {waiting} events wait{since}. {} set aside.\n\n", backlog.refused_in_all);
     let head = ["SHARD", "WAITING", "OLDEST", "LAST PUBLISHED", "STATE"];
     out += &table(head, &backlog.shards.iter().map(shard).collect::<Vec<_>>());
     if !backlog.refused.is_empty() {
@@ -37,6 +37,9 @@ fn screen(backlog: &Backlog, has_nats: bool) -> String {
         };
         out += "\nSet aside: the bus refuses them. `tandem outbox --retry` tries them again.\n";
         out += &table(["EVENT", "SINCE", "SUBJECT", "WHY"], &rows.iter().map(row).collect::<Vec<_>>());
+        if backlog.refused_in_all > rows.len() as u64 {
+            out += &format!("These are the oldest {}.\n", rows.len());
+        }
     }
     out
 }
@@ -68,10 +71,22 @@ mod tests {
             refused_at: WallTime(4),
             why: String::from("max payload size exceeded"),
         }];
-        let text = screen(&Backlog { shards, refused }, true);
-        for told in ["3 events wait", "fails since 1970", "NATS is away", "held by replay", "call_1.2", "max payload"] {
+        let text = screen(&Backlog { shards, refused, refused_in_all: 250 }, true);
+        for told in [
+            "3 events wait",
+            "fails since 1970",
+            "NATS is away",
+            "held by replay",
+            "call_1.2",
+            "max payload",
+            "250 set aside",
+            "oldest 1.",
+        ] {
             assert!(text.contains(told), "{told} is missing in\n{text}");
         }
-        assert!(screen(&Backlog { shards: Vec::new(), refused: Vec::new() }, false).contains("inside the process"));
+        assert!(
+            screen(&Backlog { shards: Vec::new(), refused: Vec::new(), refused_in_all: 0 }, false)
+                .contains("inside the process")
+        );
     }
 }

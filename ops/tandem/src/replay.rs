@@ -56,10 +56,14 @@ pub(crate) async fn run(config: &Config, arguments: ReplayArguments) -> Result<S
         Some(last) => format!("interrupted; `--from {last}` goes on"),
         None => String::from("nothing was published"),
     })?;
-    let Replayed { seen, published, were_there, refused, .. } = done;
+    let Replayed { seen, published, were_there, refused, too_old, .. } = done;
+    let old = match too_old {
+        0 => String::new(),
+        _ => format!(" {too_old} more are older than bus.stream_max_age and were left out."),
+    };
     Ok(match dry_run {
-        true => format!("{seen} events would be compared with the stream.\n"),
-        false => format!("{seen} events: {published} published, {were_there} were there, {refused} refused.\n"),
+        true => format!("{seen} events would be compared with the stream.{old}\n"),
+        false => format!("{seen} events: {published} published, {were_there} were there, {refused} refused.{old}\n"),
     })
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside};
+use tandem_actors::{Auditor, Calls, Clock, Group, Node, Outside, Rooms, RoomsOutside};
 use tandem_core::id::Tenant;
 use tandem_core::metric::Metrics;
 use tandem_core::routing::Trunk;
@@ -38,7 +38,7 @@ use crate::records::StoredRecords;
 use crate::revoker::StoredRevoker;
 use crate::services::{
     AccountLoader, Archivist, DiskWatch, HttpService, IssuerKeeper, LedgerWriter, MediaWorker, MockProvider, Relay,
-    RevocationKeeper, SessionKeeper, SipLoop, TraceKeeper,
+    RevocationKeeper, RoomRelay, SessionKeeper, SipLoop, TraceKeeper,
 };
 use crate::telemetry::CallSpans;
 use crate::tenants::TenantTable;
@@ -48,12 +48,13 @@ use crate::traces::NodeTraces;
 use crate::user_calls::StoredCalls;
 use crate::webhooks::{StoredWebhooks, WebhookEngine};
 use crate::witness::Witness;
-use crate::{limits, telemetry, users};
+use crate::{limits, rooms, telemetry, users};
 use signals::Signals;
 
 /// A node that has been put together and not started.
 struct Parts {
     calls: Arc<Calls>,
+    rooms: Arc<Rooms>,
     sip: Sip,
     operator: Arc<NodeOperator>,
     groups: Vec<Group>,
@@ -79,8 +80,8 @@ async fn serve(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: CallSpa
         parts = assemble(config, dev, metrics, spans) => parts?,
         () = signals.next() => return Ok(()),
     };
-    let Parts { calls, sip, operator, groups } = parts;
-    let node = Node::start(calls.clone(), groups).await?;
+    let Parts { calls, rooms, sip, operator, groups } = parts;
+    let node = Node::start(calls.clone(), rooms, groups).await?;
     operator.set_started(node.tree().clone());
     info!("ready");
     if dev {
@@ -131,6 +132,7 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
     let plan = Arc::new(LivePlan::new(registrar.clone(), clients.clone()));
     let (tenants, sip_clock) = (Arc::new(TenantTable::default()), clock.clone());
     let auditor = Arc::new(Auditor::new(ledger.clone(), node, clock.clone()));
+    let (rooms, livekit) = rooms::assemble(config, dev, (node, &clock), &auditor, &metrics);
     let deps = Deps {
         calls: calls.clone(),
         accounts: accounts.clone(),
@@ -144,7 +146,9 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
     };
     let sip = Sip::new(config.sip.clone(), deps).context("the SIP border cannot begin")?;
     let pool = Pool::new(config.media.clone(), calls.clone(), metrics.clone())?.traced(tracer.clone());
-    let pool = Arc::new(pool);
+    let pool = Arc::new(pool.with_rooms(rooms.clone(), livekit.clone()));
+    livekit.connect(pool.clone());
+    rooms.connect(RoomsOutside { edge: livekit.clone(), sfu: pool.clone() });
     let last_media = Arc::new(LastMedia::new(pool.clone()));
     let media = Arc::new(ReportedMedia {
         media: pool.clone(),
@@ -154,8 +158,9 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
         metrics: metrics.clone(),
     });
     storage.tell_settled(tracer.clone());
-    let (of_calls, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&pool));
+    let (of_calls, of_rooms, of_pool) = (Arc::downgrade(&calls), Arc::downgrade(&rooms), Arc::downgrade(&pool));
     metrics.watch(of_calls);
+    metrics.watch(of_rooms);
     metrics.watch(of_pool);
     let mock = (config.voip.provider == Provider::Mock).then(|| Mock::new(calls.clone()));
     if let Some(mock) = &mock {
@@ -239,6 +244,7 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
         audit: Arc::new(StoredAudit(storage.clone())),
         domains: domains(config).into(),
         ring_timeout: config.sip.ring_timeout,
+        beside: livekit.router(),
     };
     let bind = config.http.bind;
     let listener = TcpListener::bind(bind).with_context(|| format!("http.bind {bind}"))?;
@@ -254,10 +260,12 @@ async fn assemble(config: &Config, dev: bool, metrics: Arc<Metrics>, spans: Call
         Group::new("ledger").with(Arc::new(LedgerWriter(ledger.clone()))).with(Arc::new(disk)),
         Group::new("bus").with(Arc::new(Relay(ledger))),
         workers.into_iter().fold(Group::new(MEDIA), Group::with),
-        with_provider(SipLoop::join(Group::new("edges"), &sip), mock).with(Arc::new(http)),
+        with_provider(SipLoop::join(Group::new("edges"), &sip), mock)
+            .with(Arc::new(http))
+            .with(Arc::new(RoomRelay(livekit))),
         services.with(Arc::new(loader)).with(Arc::new(keeper)).with(Arc::new(trace_keeper)).with(Arc::new(archivist)),
     ];
-    Ok(Parts { calls, sip, operator, groups })
+    Ok(Parts { calls, rooms, sip, operator, groups })
 }
 
 fn with_provider(edges: Group, mock: Option<Arc<Mock>>) -> Group {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! # Invariants
-//! * At most `parallel` requests at a time, `per_endpoint` to one webhook, and one to a webhook that fails.
+//! * At most `parallel` requests at a time, `per_endpoint` to one webhook, and one to a webhook that fails; then it rests.
 //! * A request ends within `timeout`; what it answers is not read.
 //! * An address that is not public is not connected to, whatever name led there, unless that is allowed.
 

@@ -1,11 +1,18 @@
 //! Why a call went as it did, for its operator.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use humantime_serde::re::humantime::format_duration;
+use tandem_core::audit::{Action, Actor, Deed};
 use tandem_core::id::{CallId, CorrelationId};
+use tandem_core::metric::Metrics;
 use tandem_core::trace::{Story, render};
 use tandem_http::Correlated;
+use tandem_storage::Storage;
 
+use crate::audit_trail::note_deed;
 use crate::config::Config;
 use crate::history::existing_database;
 use crate::token::existing_token;
@@ -37,6 +44,10 @@ pub(crate) async fn correlated(config: &Config, id: CorrelationId, form: Form) -
             let storage = existing_database(config).await.with_context(|| format!("{error:#}"))?;
             let stories = traces::stored_correlated(&storage, id).await?;
             ensure!(!stories.is_empty(), unknown());
+            // As the node would have noted it: each tenant's admin sees who read of his calls.
+            let whose: BTreeSet<_> = stories.iter().map(|story| story.tenant.clone()).collect();
+            let read = |tenant| Deed::new(tenant, Actor::Operator, Action::CorrelationRead, "read").of(id);
+            note(config, whose.into_iter().map(read)).await?;
             serde_json::to_value(Correlated::of(id, stories))?
         }
     };
@@ -68,7 +79,12 @@ pub(crate) async fn why(config: &Config, call: &str, form: Form) -> Result<Strin
         Err(error) => {
             let storage = existing_database(config).await.with_context(|| format!("{error:#}"))?;
             let remark = format!("The node was not asked ({error:#}); this is what the database has.\n\n");
-            (traces::stored(&storage, call_id).await?, remark)
+            let story = traces::stored(&storage, call_id).await?;
+            if let Some(Story { tenant, correlation_id, .. }) = &story {
+                let deed = Deed::new(tenant.clone(), Actor::Operator, Action::TraceRead, "read").of(call_id);
+                note(config, [deed.within(*correlation_id)]).await?;
+            }
+            (story, remark)
         }
     };
     let age = format_duration(config.trace.retention);
@@ -79,6 +95,16 @@ pub(crate) async fn why(config: &Config, call: &str, form: Form) -> Result<Strin
         Form::Full => remark + &render(&story, true),
         Form::Json => serde_json::to_string_pretty(&story)? + "\n",
     })
+}
+
+/// In the audit, as the node would have it there. What was read was opened for reading only.
+async fn note(config: &Config, deeds: impl IntoIterator<Item = Deed>) -> Result<()> {
+    let at_once = tandem_storage::Config { connect_timeout: Duration::ZERO, ..config.storage.clone() };
+    let storage = Storage::open(&at_once, Metrics::default().into()).await?;
+    for deed in deeds {
+        note_deed(config, &storage, deed).await.context("who reads this could not be noted in the audit")?;
+    }
+    Ok(())
 }
 
 async fn live(config: &Config, call: CallId) -> Result<Option<Story>> {

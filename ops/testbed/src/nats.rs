@@ -11,6 +11,8 @@ use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,9 @@ const PROGRAM: &str = "TANDEM_TEST_NATS_SERVER";
 /// What makes a server one of JetStream; the store is each server's own.
 const JETSTREAM: &str = "jetstream { store_dir: \"@store\", max_memory_store: 64MB, max_file_store: 1GB }\n";
 const STORE: &str = "@store";
+
+/// Accounts of a shared server: tests of a program that each have one.
+const ACCOUNTS: usize = 1_000;
 
 /// What the keeper runs: `$1` is the folder, `$2` the program. It answers every word with a line: a server's process
 /// id, or that it is gone.
@@ -55,6 +60,7 @@ pub struct Nats {
     dir: PathBuf,
     servers: Vec<Server>,
     keeper: Mutex<Keeper>,
+    accounts: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -90,6 +96,40 @@ impl Nats {
         Self::begin(1, &format!("{JETSTREAM}{more}"))
     }
 
+    /// The server, or the cluster of three, that all tests of a program share, started by the first one. Nobody may kill
+    /// it. Messages are up to 64 KiB; each test has an [`account`](Self::account).
+    ///
+    /// # Panics
+    /// There is no `nats-server` on this machine: that is a failure, not a reason to skip a test.
+    #[must_use]
+    pub fn shared(is_cluster: bool) -> &'static Self {
+        static SHARED: [OnceLock<Nats>; 2] = [OnceLock::new(), OnceLock::new()];
+        let [one, three] = &SHARED;
+        let (place, servers) = if is_cluster { (three, 3) } else { (one, 1) };
+        let accounts: String = (0..ACCOUNTS)
+            .map(|n| format!("t{n}: {{ jetstream: enabled, users: [{{ user: t{n}, password: t{n} }}] }}\n"))
+            .collect();
+        let more = format!("{JETSTREAM}max_payload: 65536\naccounts {{\n{accounts}}}\n");
+        place.get_or_init(|| match Self::begin(servers, &more) {
+            Ok(nats) => nats,
+            #[expect(clippy::panic, reason = "a test without its server has failed")]
+            Err(error) => panic!("no NATS for the tests: {error}"),
+        })
+    }
+
+    /// Where a test finds an account of its own on a [`shared`](Self::shared) server: its streams and subjects are
+    /// nobody else's.
+    ///
+    /// # Errors
+    /// All of them are given away.
+    pub fn account(&self) -> io::Result<String> {
+        let account = self.accounts.fetch_add(1, Relaxed);
+        if account >= ACCOUNTS {
+            return Err(io::Error::other("no account is left on the shared NATS server"));
+        }
+        Ok(self.url().replace("nats://", &format!("nats://t{account}:t{account}@")))
+    }
+
     /// One server that has no JetStream.
     ///
     /// # Errors
@@ -120,14 +160,24 @@ impl Nats {
             fs::write(dir.join(format!("{}.conf", server.name)), text)?;
         }
         let keeper = Mutex::new(Keeper::new(&dir, &program, servers)?);
-        let nats = Self { dir, servers: all, keeper };
-        for n in 0..servers {
-            nats.launch(n)?;
-        }
-        for n in 0..servers {
-            nats.healthy(n)?;
-        }
+        let nats = Self { dir, servers: all, keeper, accounts: AtomicUsize::new(0) };
+        nats.start_all()?;
         Ok(nats)
+    }
+
+    /// Its servers, by number.
+    #[must_use]
+    pub fn servers(&self) -> std::ops::Range<usize> {
+        0..self.servers.len()
+    }
+
+    /// Starts every server that does not run, and waits until all are in order.
+    ///
+    /// # Errors
+    /// One does not come up; with what it logged.
+    pub fn start_all(&self) -> io::Result<()> {
+        self.servers().try_for_each(|n| self.launch(n))?;
+        self.servers().try_for_each(|n| self.healthy(n))
     }
 
     /// Where its servers are, separated by commas.

@@ -146,13 +146,19 @@ impl Postgres {
     pub fn kill9(&self) -> io::Result<()> {
         let mut keeper = self.keeper.lock();
         if let Some(server) = keeper.server.take() {
-            // Its children first would be a crash that it recovers from by itself.
+            // Its children first would be a crash that it recovers from by itself. Stopped, it has no new ones meanwhile.
+            kill_process(server, Signal::STOP)?;
             let children = children(server);
             kill_process(server, Signal::KILL)?;
-            for child in children {
-                let _ = kill_process(child, Signal::KILL);
+            for child in &children {
+                let _ = kill_process(*child, Signal::KILL);
             }
             keeper.say("reap")?;
+            // The next one does not start while one of them still has the shared memory.
+            let deadline = Instant::now() + PATIENCE;
+            while children.iter().any(|it| is_alive(it.as_raw_nonzero().get())) && Instant::now() < deadline {
+                sleep(Duration::from_millis(5));
+            }
         }
         Ok(())
     }
@@ -194,8 +200,7 @@ impl Postgres {
         keeper.server = Pid::from_raw(pid);
         let deadline = Instant::now() + PATIENCE;
         while !self.client("pg_isready").arg("-q").status()?.success() {
-            let is_gone = !Path::new(&format!("/proc/{pid}/stat")).exists() || is_zombie(pid);
-            if is_gone || Instant::now() > deadline {
+            if !is_alive(pid) || Instant::now() > deadline {
                 let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
                 return Err(io::Error::other(format!("PostgreSQL does not start:\n{log}")));
             }
@@ -304,8 +309,8 @@ fn children(parent: Pid) -> Vec<Pid> {
     pids.filter(is_child).filter_map(Pid::from_raw).collect()
 }
 
-fn is_zombie(pid: i32) -> bool {
-    field(pid, 0).is_some_and(|state| state == "Z")
+fn is_alive(pid: i32) -> bool {
+    field(pid, 0).is_some_and(|state| state != "Z")
 }
 
 /// A field of `/proc/<pid>/stat` behind the name: its state, its parent.

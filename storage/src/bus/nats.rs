@@ -15,7 +15,8 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::context::AccountErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tandem_core::metric::{Gauge, Metrics};
 use tokio::sync::{Mutex, watch};
 
@@ -85,6 +86,8 @@ pub(crate) struct Nats {
     checked: Mutex<u64>,
     /// Something was not in order since.
     is_doubted: AtomicBool,
+    /// When the stream of state was made that was found last.
+    state_made: parking_lot::Mutex<Option<i128>>,
 }
 
 impl Nats {
@@ -109,11 +112,13 @@ impl Nats {
             let missing = |source| BusError::Credentials { path: path.clone(), source };
             options = options.credentials_file(path).await.map_err(missing)?;
         }
-        let client = options.connect(config.servers().unwrap_or_default()).await?;
+        let servers = config.servers().unwrap_or_default();
+        let client = named(options, &servers).connect(servers).await?;
         let jetstream = jetstream::ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone());
         let is_up = tokio::time::timeout(FIRST, connections.wait_for(|it| *it > 0)).await.is_ok();
         let (config, checked, is_doubted) = (config.clone(), Mutex::default(), AtomicBool::default());
-        let nats = Self { client, jetstream, config, connections, checked, is_doubted };
+        let state_made = parking_lot::Mutex::default();
+        let nats = Self { client, jetstream, config, connections, checked, is_doubted, state_made };
         if is_up {
             match nats.check_server().await {
                 Err(error @ (BusError::TooOld { .. } | BusError::NoJetStream)) => return Err(error),
@@ -150,6 +155,16 @@ impl Nats {
         self.is_doubted.store(true, Relaxed);
     }
 
+    /// The stream of state is there, and was made then.
+    pub(crate) fn state_is_of(&self, made: i128) {
+        *self.state_made.lock() = Some(made);
+    }
+
+    /// Which stream of state it is: another one than before is empty.
+    pub(super) fn state_made(&self) -> Option<i128> {
+        *self.state_made.lock()
+    }
+
     pub(crate) async fn check_server(&self) -> Result<(), BusError> {
         if !self.client.is_server_compatible(2, 11, 0) {
             return Err(BusError::TooOld { found: self.client.server_info().version });
@@ -168,6 +183,16 @@ impl Nats {
             }
             Err((_, error)) => Err(BusError::Silent(error.into())),
         }
+    }
+}
+
+/// With what the URLs say of who connects, which the client leaves out: that of the first which says it.
+fn named(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    match servers.iter().find_map(|it| Some((it.username()?, it.password()))) {
+        Some((user, Some(password))) => options.user_and_password(plain(user), plain(password)),
+        Some((token, None)) => options.token(plain(token)),
+        None => options,
     }
 }
 

@@ -1,12 +1,20 @@
 //! State to its stream: where phones are registered, the last value of each.
 //!
+//! ```text
+//!  bound, unbound ──▶ waiting (last value of each subject) ──▶ TANDEM_STATE_V1
+//!  the stream is another one than before: the node's registrations out of the database ──▶ waiting
+//! ```
+//!
 //! # Invariants
+//! * A subject has one node that writes it: what an old one says of a phone takes nothing back that a new one said.
 //! * Only the last value of a subject waits. One that was superseded is not published after its successor.
 //! * No subject and no event names a number: an account is a hash of it.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -16,12 +24,13 @@ use tandem_core::id::NodeId;
 use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Metrics};
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::PublishedEvent;
 use super::nats::Nats;
 use crate::database::Storage;
+use crate::journal::Journal;
 use crate::stream::STATE;
 use crate::time::{Waits, now};
 
@@ -29,6 +38,10 @@ use crate::time::{Waits, now};
 const WAITING: usize = 65_536;
 /// Values that are sent at a time.
 const BATCH: usize = 256;
+/// Between two looks at whether the stream is still the one that it was, when nothing is to be published.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long the database may take to have what it is asked for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Values on their way out.
 #[derive(Debug, Default)]
@@ -36,6 +49,8 @@ pub(super) struct States {
     /// By subject: the event and its id.
     waiting: Mutex<HashMap<String, (String, String)>>,
     changed: Notify,
+    /// Which stream has all that is bound here.
+    filled: Mutex<Option<i128>>,
 }
 
 impl States {
@@ -49,12 +64,17 @@ impl States {
     }
 
     /// Publishes what was pushed, as often as it takes. Never returns.
-    pub(super) async fn publish_loop(&self, nats: &Nats, storage: &Storage) {
+    pub(super) async fn publish_loop(&self, nats: &Nats, node: NodeId, storage: &Storage, journal: &Journal) {
         let mut waits = Waits::new();
         loop {
+            if nats.ready(storage).await.is_ok() && nats.state_made() != *self.filled.lock() {
+                self.fill(nats, node, storage, journal).await;
+            }
             let batch: Vec<_> = self.waiting.lock().iter().take(BATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
             if batch.is_empty() {
-                self.changed.notified().await;
+                if timeout(LOOK, self.changed.notified()).await.is_err() {
+                    nats.look_again();
+                }
                 continue;
             }
             let published = match nats.ready(storage).await {
@@ -72,7 +92,10 @@ impl States {
                         }
                     }
                     Err(error) => {
-                        tracing::debug!(error = &*error as &dyn Error, "state is not published, tried again");
+                        if error.kind() == PublishErrorKind::StreamNotFound {
+                            nats.look_again();
+                        }
+                        tracing::debug!(error = &error as &dyn Error, "state is not published, tried again");
                         is_failure = true;
                     }
                 }
@@ -82,13 +105,32 @@ impl States {
             }
         }
     }
+
+    /// Queues all that is bound at this node: the stream is new to it. What changed meanwhile is newer than the database.
+    async fn fill(&self, nats: &Nats, node: NodeId, storage: &Storage, journal: &Journal) {
+        let made = nats.state_made();
+        let load = async {
+            // A phone that is gone may still be there.
+            journal.caught_up().await;
+            storage.load_bindings(node).await
+        };
+        let Ok(Ok(bindings)) = timeout(PATIENCE, load).await else { return };
+        for binding in bindings {
+            let (id, event) = registration(&BindingChange::Bound(binding), node);
+            let mut waiting = self.waiting.lock();
+            if waiting.len() < WAITING {
+                waiting.entry(event.subject).or_insert((id, event.payload));
+            }
+        }
+        *self.filled.lock() = made;
+    }
 }
 
 async fn publish(
     nats: &Nats,
     subject: String,
     (id, payload): (String, String),
-) -> Result<(String, String), async_nats::Error> {
+) -> Result<(String, String), PublishError> {
     let message = PublishMessage::build().message_id(&id).expected_stream(STATE).payload(payload.into());
     nats.jetstream.send_publish(subject.clone(), message).await?.await?;
     Ok((subject, id))
@@ -107,8 +149,8 @@ pub(super) fn registration(change: &BindingChange, node: NodeId) -> (String, Pub
         }
     };
     let account = short_hash(&[tenant.as_str(), extension]);
-    let subject =
-        format!("tandem.v1.{tenant}.registration.{account}.{}", short_hash(&[tenant.as_str(), extension, contact]));
+    let contact = short_hash(&[tenant.as_str(), extension, contact]);
+    let subject = format!("tandem.v1.{tenant}.registration.{account}.{contact}.{node}");
     let id = Uuid::now_v7().to_string();
     let payload = json!({
         "specversion": "1.0",
@@ -149,10 +191,12 @@ mod tests {
         let event = |change| registration(&change, node).1;
         let (one, other) =
             (event(unbound("+4930123456", "sip:+4930123456@a")), event(unbound("+4930123456", "sip:b@b")));
-        let account = |event: &PublishedEvent| event.subject.rsplit_once('.').unwrap().0.to_owned();
+        let account = |event: &PublishedEvent| event.subject.rsplitn(3, '.').last().unwrap().to_owned();
         assert_ne!(one.subject, other.subject);
         assert_eq!(account(&one), account(&other));
         assert_ne!(account(&one), account(&event(unbound("1001", "sip:b@b"))));
+        let elsewhere = registration(&unbound("1001", "sip:b@b"), NodeId::from_uuid(Uuid::from_u128(2))).1;
+        assert_ne!(event(unbound("1001", "sip:b@b")).subject, elsewhere.subject, "each node speaks for itself");
         assert!(!format!("{one:?}").contains("4930123456"), "{one:?}");
     }
 

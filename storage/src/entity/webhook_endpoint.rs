@@ -24,6 +24,8 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub disabled_reason: Option<String>,
     pub failures: i32,
+    /// It fails: nothing is sent before then.
+    pub rests_until: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
 

@@ -1,5 +1,8 @@
 //! Entries that the database refuses for what is in them: in a file of their own, one line of JSON each, until a start
 //! tries them again.
+//!
+//! # Invariants
+//! * What is kept of them, this time and before, takes no more than [`LARGEST`]: the disk is the journal's.
 
 use std::error::Error;
 use std::fs::{self, File, OpenOptions};
@@ -13,16 +16,23 @@ use crate::time::now;
 
 const FILE: &str = "poisoned";
 
+/// Bytes of all that was ever set aside and is still there. What comes then is lost, and said to be.
+const LARGEST: u64 = if cfg!(test) { 4 << 10 } else { 256 << 20 };
+
 #[derive(Deserialize)]
 struct Line {
     entry: Entry,
 }
 
 impl Journal {
-    /// Writes an entry down, and onto the disk. Done again, there are two lines.
-    pub(crate) fn set_aside(&self, entry: &Entry, why: &dyn Error) -> io::Result<()> {
+    /// Writes an entry down, and onto the disk. Done again, there are two lines. `false`: there is no room for it.
+    pub(crate) fn set_aside(&self, entry: &Entry, why: &dyn Error) -> io::Result<bool> {
         let reason = reason(why);
-        let line = serde_json::json!({ "reason": reason, "entry": entry });
+        let line = serde_json::json!({ "reason": reason, "entry": entry }).to_string();
+        if self.set_aside_bytes()? + line.len() as u64 > LARGEST {
+            tracing::error!(reason, file = FILE, "entry that the database refuses is lost: too many were set aside");
+            return Ok(false);
+        }
         let path = self.folder.join(FILE);
         let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         // A line that a full disk or a crash tore must not take this one with it.
@@ -30,7 +40,18 @@ impl Journal {
         file.write_all(format!("{begin}{line}\n").as_bytes())?;
         file.sync_data()?;
         tracing::error!(reason, file = FILE, "entry that the database refuses, set aside: somebody has to look");
-        Ok(())
+        Ok(true)
+    }
+
+    fn set_aside_bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for file in fs::read_dir(&self.folder)? {
+            let file = file?;
+            if file.file_name().as_encoded_bytes().starts_with(FILE.as_bytes()) {
+                bytes += file.metadata()?.len();
+            }
+        }
+        Ok(bytes)
     }
 
     /// Gives what was set aside another chance: a newer program, or a database that was mended, may take it. The old

@@ -121,3 +121,15 @@ fn what_waits_for_the_disk_is_bounded_and_the_rest_is_lost() {
     assert!(journal.is_writable());
     assert_eq!(contacts(&journal.read(Position::default(), 10).unwrap()), ["a", "b"]);
 }
+
+#[test]
+fn what_is_set_aside_is_bounded_over_all_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(&dir, Config::default());
+    let entry = Entry::Binding(Box::new(change("a")));
+    let why = std::io::Error::other("no");
+    std::fs::write(dir.path().join("journal/poisoned.20260101T000000"), vec![b'x'; 4_000]).unwrap();
+    assert!(!journal.set_aside(&entry, &why).unwrap());
+    std::fs::write(dir.path().join("journal/poisoned.20260101T000000"), vec![b'x'; 3_000]).unwrap();
+    assert!(journal.set_aside(&entry, &why).unwrap());
+}

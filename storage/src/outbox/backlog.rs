@@ -19,6 +19,8 @@ pub struct Backlog {
     pub shards: Vec<ShardBacklog>,
     /// Events that the bus refused too often, the oldest hundred.
     pub refused: Vec<Refused>,
+    /// How many they are in all.
+    pub refused_in_all: u64,
 }
 
 /// A shard of the outbox.
@@ -86,7 +88,8 @@ impl Storage {
             }
         });
         let shards = shards.collect();
-        Ok(Backlog { shards, refused: self.refused().await? })
+        let (refused, refused_in_all) = (self.refused().await?, self.count_refused().await?);
+        Ok(Backlog { shards, refused, refused_in_all })
     }
 
     /// Puts events that were set aside back into the queue, to be tried again. They come behind what was published
@@ -104,8 +107,7 @@ impl Storage {
 
     pub(crate) async fn outbox_sizes(&self) -> Result<Sizes, QueryError> {
         let waiting = self.waiting().await?;
-        let refused =
-            outbox::Entity::find().filter(outbox::Column::RefusedAt.is_not_null()).count(&self.reader).await?;
+        let refused = self.count_refused().await?;
         Ok(Sizes {
             waiting: waiting.iter().map(|it| it.waiting).sum(),
             oldest: waiting.iter().filter_map(|it| it.oldest).min().map(Into::into),
@@ -129,6 +131,10 @@ impl Storage {
             .filter(outbox::Column::RefusedAt.is_null())
             .group_by(outbox::Column::Shard);
         Ok(waiting.into_model().all(&self.reader).await?)
+    }
+
+    async fn count_refused(&self) -> Result<u64, QueryError> {
+        Ok(outbox::Entity::find().filter(outbox::Column::RefusedAt.is_not_null()).count(&self.reader).await?)
     }
 
     async fn refused(&self) -> Result<Vec<Refused>, QueryError> {

@@ -29,7 +29,7 @@ use crate::entity::outbox_shard::{
 use crate::outbox::SHARDS;
 use crate::relay::{Ask, DEADLINE, Row, is_free, publish};
 use crate::stream;
-use crate::time::{Waits, later};
+use crate::time::{Waits, later, now};
 
 /// Events that are read and published at a time.
 const PAGE: u64 = 1_000;
@@ -73,6 +73,8 @@ pub struct Replayed {
     pub were_there: u64,
     /// Events that no stream takes as they are, and those that would come behind later ones of their call.
     pub refused: u64,
+    /// Events that are older than the stream keeps them: left out, since they would be gone at once or outlive younger ones.
+    pub too_old: u64,
     /// The last one looked at.
     pub last: Option<String>,
 }
@@ -106,13 +108,13 @@ impl Replay {
         mut told: impl FnMut(&Replayed),
     ) -> Result<Replayed, ReplayError> {
         if self.dry_run {
-            return self.pages(storage, None, &mut told).await;
+            return self.pages(storage, bus, None, &mut told).await;
         }
         let nats = Nats::connect(bus, storage.metrics.clone()).await?;
         nats.check_server().await?;
         let mut hold = Hold::take(storage).await?;
         let outcome = match stream::make_facts(&nats).await {
-            Ok(()) => self.pages(storage, Some((&nats, &mut hold)), &mut told).await,
+            Ok(()) => self.pages(storage, bus, Some((&nats, &mut hold)), &mut told).await,
             Err(error) => Err(error.into()),
         };
         let released = hold.release(storage).await;
@@ -124,16 +126,20 @@ impl Replay {
     async fn pages(
         &self,
         storage: &Storage,
+        bus: &BusConfig,
         mut to: Option<(&Nats, &mut Hold)>,
         told: &mut impl FnMut(&Replayed),
     ) -> Result<Replayed, ReplayError> {
-        let mut done = Replayed::default();
+        let oldest =
+            WallTime(now().0.saturating_sub(i64::try_from(bus.stream_max_age.as_micros()).unwrap_or(i64::MAX)));
+        let too_old = self.wanted().filter(Column::CreatedAt.lt(oldest.date_time())).count(&storage.reader);
+        let mut done = Replayed { too_old: too_old.await.map_err(QueryError::from)?, ..Replayed::default() };
         let mut after = match &self.from {
             Some(ReplayFrom::Event(aggregate, seq)) => Some((aggregate.clone(), seq.saturating_sub(1))),
             _ => None,
         };
         loop {
-            let rows = self.page(storage, after.as_ref()).await?;
+            let rows = self.page(storage, oldest, after.as_ref()).await?;
             let Some(last) = rows.last() else { return Ok(done) };
             let (count, end) = (rows.len() as u64, (last.aggregate.clone(), last.seq));
             if let Some((nats, hold)) = &mut to {
@@ -146,17 +152,9 @@ impl Replay {
         }
     }
 
-    async fn page(&self, storage: &Storage, after: Option<&(String, i32)>) -> Result<Vec<Row>, QueryError> {
-        let mut events = Entity::find()
-            .select_only()
-            .columns([Column::Aggregate, Column::Seq, Column::Subject, Column::Payload, Column::CreatedAt])
-            // A place in the queue, which it has none of any more.
-            .expr_as(Expr::val(0_i64).cast_as("bigint"), "id")
-            .filter(is_published());
-        if let Some((aggregate, seq)) = after {
-            let later = Condition::all().add(Column::Aggregate.eq(aggregate)).add(Column::Seq.gt(*seq));
-            events = events.filter(Condition::any().add(Column::Aggregate.gt(aggregate)).add(later));
-        }
+    /// Everything that is asked for, but for where it goes on.
+    fn wanted(&self) -> Select<Entity> {
+        let mut events = Entity::find().filter(is_published());
         if let Some(ReplayFrom::Time(from)) = &self.from {
             events = events.filter(Column::CreatedAt.gte(from.date_time()));
         }
@@ -165,6 +163,26 @@ impl Replay {
         }
         if let Some(tenant) = &self.tenant {
             events = events.filter(Column::Tenant.eq(tenant.as_str()));
+        }
+        events
+    }
+
+    async fn page(
+        &self,
+        storage: &Storage,
+        oldest: WallTime,
+        after: Option<&(String, i32)>,
+    ) -> Result<Vec<Row>, QueryError> {
+        let mut events = self
+            .wanted()
+            .filter(Column::CreatedAt.gte(oldest.date_time()))
+            .select_only()
+            .columns([Column::Aggregate, Column::Seq, Column::Subject, Column::Payload, Column::CreatedAt])
+            // A place in the queue, which it has none of any more.
+            .expr_as(Expr::val(0_i64).cast_as("bigint"), "id");
+        if let Some((aggregate, seq)) = after {
+            let later = Condition::all().add(Column::Aggregate.eq(aggregate)).add(Column::Seq.gt(*seq));
+            events = events.filter(Condition::any().add(Column::Aggregate.gt(aggregate)).add(later));
         }
         let events = events.order_by_asc(Column::Aggregate).order_by_asc(Column::Seq).limit(PAGE);
         let mut rows: Vec<Row> = events.into_model().all(&storage.reader).await?;

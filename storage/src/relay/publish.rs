@@ -192,7 +192,7 @@ fn told(error: &PublishError) -> String {
 }
 
 /// The trace that the event belongs to, as the event itself says.
-fn traceparent(payload: &str) -> Option<String> {
+pub(crate) fn traceparent(payload: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Traced {
         traceparent: Option<String>,

@@ -64,6 +64,7 @@ impl Storage {
             enabled: true,
             disabled_reason: None,
             failures: 0,
+            rests_until: None,
             created_at: now().date_time(),
         };
         let transaction = self.writer.begin().await?;
@@ -120,6 +121,7 @@ impl Storage {
             changed.enabled = ActiveValue::Set(enabled);
             changed.disabled_reason = ActiveValue::Set(None);
             changed.failures = ActiveValue::Set(0);
+            changed.rests_until = ActiveValue::Set(None);
         }
         if changed.is_changed() {
             Entity::update_many().set(changed).filter(Column::Id.eq(id.to_string())).exec(&self.writer).await?;

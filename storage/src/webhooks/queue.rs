@@ -16,13 +16,11 @@ use crate::batch::most_rows;
 use crate::database::{QueryError, Storage, in_time};
 use crate::entity::{event, webhook_delivery, webhook_endpoint};
 use crate::outbox::NewEvent;
+use crate::relay::traceparent;
 use crate::time::now;
 
 use webhook_delivery::Column as Row;
 use webhook_endpoint::Column as Endpoint;
-
-/// Longest text that is kept of what was wrong, in characters.
-const LONGEST_ERROR: usize = 200;
 
 /// Queues events for the webhooks that want them. In the transaction that stores the events; may be repeated.
 pub(crate) async fn enqueue(db: &impl ConnectionTrait, events: &[NewEvent]) -> Result<(), DbErr> {
@@ -106,44 +104,30 @@ pub struct Claimed {
     pub attempts: u32,
     /// Since when it is tried.
     pub since: WallTime,
-}
-
-/// What became of a try.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// It was taken.
-    Delivered {
-        /// The answer's status.
-        status: u16,
-    },
-    /// It was not.
-    Failed {
-        /// The answer's status, if there was an answer.
-        status: Option<u16>,
-        /// What was wrong.
-        error: String,
-        /// When it is tried again; `None`: it is given up.
-        next_at: Option<WallTime>,
-        /// The webhook is gone for good: it is switched off.
-        gone: bool,
-    },
+    /// The trace that the event belongs to, as the event itself says (W3C Trace Context).
+    pub traceparent: Option<String>,
 }
 
 impl Storage {
-    /// Webhooks that are switched on and have deliveries due, those that fail least first.
+    /// Webhooks that are switched on, do not rest and have deliveries due, those that fail least first.
     ///
     /// # Errors
     /// [`QueryError`].
     pub async fn due_webhooks(&self, now: WallTime) -> Result<Vec<WebhookTarget>, QueryError> {
+        // One row of an index for each webhook, however many are due.
         let due = Query::select()
-            .column(Row::WebhookId)
+            .expr(Expr::value(1))
             .from(webhook_delivery::Entity)
-            .and_where(Row::State.eq(DeliveryState::Pending.name()))
+            .and_where(
+                Expr::col((webhook_delivery::Entity, Row::WebhookId)).equals((webhook_endpoint::Entity, Endpoint::Id)),
+            )
+            .and_where(is_pending())
             .and_where(Row::NextAt.lte(now.date_time()))
             .to_owned();
         let due = webhook_endpoint::Entity::find()
             .filter(Endpoint::Enabled.eq(true))
-            .filter(Endpoint::Id.in_subquery(due))
+            .filter(Endpoint::RestsUntil.is_null().or(Endpoint::RestsUntil.lte(now.date_time())))
+            .filter(Expr::exists(due))
             .order_by_asc(Endpoint::Failures)
             .order_by_asc(Endpoint::Id);
         let rows = in_time(due.all(&self.reader)).await?;
@@ -163,9 +147,9 @@ impl Storage {
         lease: Duration,
     ) -> Result<Vec<Claimed>, QueryError> {
         let (at, until) = (now.date_time(), (now + lease).date_time());
-        let mine = || webhook_delivery::Entity::find().filter(Row::WebhookId.eq(webhook.to_string()));
-        let rows = mine()
-            .filter(Row::State.eq(DeliveryState::Pending.name()))
+        let mine = webhook_delivery::Entity::find().filter(Row::WebhookId.eq(webhook.to_string()));
+        let rows = mine
+            .filter(is_pending())
             .filter(Row::NextAt.lte(at))
             .filter(Row::LeasedUntil.is_null().or(Row::LeasedUntil.lte(at)))
             .filter(Expr::exists(earlier()).not())
@@ -202,77 +186,11 @@ impl Storage {
         Ok(Claimed {
             id: row.id.parse().map_err(|_| QueryError::Damaged { table: "webhook_deliveries" })?,
             event_id: format!("{}.{}", row.aggregate, row.seq),
+            traceparent: payload.as_deref().and_then(traceparent),
             payload: payload.map(Pii::new),
             attempts: row.attempts.unsigned_abs() + 1,
             since: row.since.into(),
         })
-    }
-
-    /// Notes what became of a claimed delivery, and frees it.
-    ///
-    /// # Errors
-    /// [`QueryError`]; it will be tried again after its lease.
-    pub async fn settle_delivery(
-        &self,
-        webhook: WebhookId,
-        delivery: DeliveryId,
-        outcome: &Outcome,
-    ) -> Result<(), QueryError> {
-        let (row, endpoint) = (
-            webhook_delivery::Entity::update_many().filter(Row::Id.eq(delivery.to_string())),
-            webhook_endpoint::Entity::update_many().filter(Endpoint::Id.eq(webhook.to_string())),
-        );
-        let row = row.col_expr(Row::LeasedUntil, Expr::value(Option::<DateTimeUtc>::None));
-        let status = |status: Option<u16>| Expr::value(status.and_then(|it| i16::try_from(it).ok()));
-        let (row, endpoint) = match outcome {
-            Outcome::Delivered { status: code } => (
-                row.col_expr(Row::State, Expr::value(DeliveryState::Delivered.name()))
-                    .col_expr(Row::LastStatus, status(Some(*code)))
-                    .col_expr(Row::LastError, Expr::value(Option::<String>::None))
-                    .col_expr(Row::DeliveredAt, Expr::value(now().date_time())),
-                endpoint.filter(Endpoint::Failures.ne(0)).col_expr(Endpoint::Failures, Expr::value(0)),
-            ),
-            Outcome::Failed { status: code, error, next_at, gone } => {
-                let error: String = error.chars().take(LONGEST_ERROR).collect();
-                let row = row.col_expr(Row::LastStatus, status(*code)).col_expr(Row::LastError, Expr::value(error));
-                let row = match next_at {
-                    Some(at) => row.col_expr(Row::NextAt, Expr::value(at.date_time())),
-                    None => row.col_expr(Row::State, Expr::value(DeliveryState::Dead.name())),
-                };
-                let endpoint = endpoint.col_expr(Endpoint::Failures, Expr::col(Endpoint::Failures).add(1));
-                let endpoint = if *gone {
-                    let reason = Some(String::from("gone: it answered 410"));
-                    endpoint
-                        .col_expr(Endpoint::Enabled, Expr::value(false))
-                        .col_expr(Endpoint::DisabledReason, Expr::value(reason))
-                } else {
-                    endpoint
-                };
-                (row, endpoint)
-            }
-        };
-        in_time(row.exec(&self.writer)).await?;
-        in_time(endpoint.exec(&self.writer)).await?;
-        Ok(())
-    }
-
-    /// Gives up what was waiting since before then for webhooks that are switched off; says how many.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub async fn give_up_deliveries(&self, since_before: WallTime) -> Result<u64, QueryError> {
-        let off = Query::select()
-            .column(Endpoint::Id)
-            .from(webhook_endpoint::Entity)
-            .and_where(Endpoint::Enabled.eq(false))
-            .to_owned();
-        let waiting = webhook_delivery::Entity::update_many()
-            .filter(Row::State.eq(DeliveryState::Pending.name()))
-            .filter(Row::Since.lt(since_before.date_time()))
-            .filter(Row::WebhookId.in_subquery(off))
-            .col_expr(Row::State, Expr::value(DeliveryState::Dead.name()))
-            .col_expr(Row::LastError, Expr::value("switched off"));
-        Ok(in_time(waiting.exec(&self.writer)).await?.rows_affected)
     }
 
     /// How many deliveries wait, and how many were given up.
@@ -284,6 +202,11 @@ impl Storage {
         let pending = in_time(of(DeliveryState::Pending).count(&self.reader)).await?;
         Ok((pending, in_time(of(DeliveryState::Dead).count(&self.reader)).await?))
     }
+}
+
+/// In the words of the index of what is pending: a parameter would hide that it is meant.
+pub(super) fn is_pending() -> Expr {
+    Expr::col((webhook_delivery::Entity, Row::State)).eq(Expr::cust("'pending'"))
 }
 
 /// One before it of the same resource to the same webhook, that is not settled.

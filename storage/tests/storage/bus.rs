@@ -11,8 +11,7 @@ use tandem_core::location::BindingChange;
 use tandem_core::metric::{Counter, Gauge};
 use tandem_core::ports::{BusPort, LedgerPort};
 use tandem_core::time::WallTime;
-use tandem_storage::{BusConfig, Engine, Replay, ReplayError, ReplayFrom};
-use tandem_testbed::nats::Nats;
+use tandem_storage::{BusConfig, Engine, PublishedEvent, Replay, ReplayError, ReplayFrom};
 use tokio::task::JoinHandle;
 
 use super::ENGINE;
@@ -40,12 +39,13 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn config(nats: &Nats) -> BusConfig {
-    BusConfig { nats_url: Some(nats.url().into()), ..BusConfig::default() }
-}
-
-pub(crate) async fn jetstream(nats: &Nats) -> jetstream::Context {
-    jetstream::new(async_nats::connect(nats.url().split(',').collect::<Vec<_>>()).await.unwrap())
+pub(crate) async fn jetstream(bus: &BusConfig) -> jetstream::Context {
+    let urls = bus.nats_url.as_ref().unwrap().reveal();
+    let servers: Vec<async_nats::ServerAddr> = urls.split(',').map(|it| it.parse().unwrap()).collect();
+    // An account's user and password are the same.
+    let user = servers[0].username().unwrap_or_default().to_owned();
+    let options = async_nats::ConnectOptions::with_user_and_password(user.clone(), user);
+    jetstream::new(options.connect(servers).await.unwrap())
 }
 
 pub(crate) async fn within<T, F: Future<Output = Option<T>>>(
@@ -76,8 +76,13 @@ pub(crate) async fn stored(process: &Process) {
         .await;
 }
 
-/// Every event of the stream in its order, as a consumer that was never there gets it: its id and its body.
+/// Every event of the stream in its order: its id and its body.
 pub(crate) async fn events(jetstream: &jetstream::Context, stream: &str) -> Vec<(String, String)> {
+    messages(jetstream, stream).await.into_iter().map(|(id, event)| (id, event.payload)).collect()
+}
+
+/// The same with its subject, as a consumer that was never there gets it.
+pub(crate) async fn messages(jetstream: &jetstream::Context, stream: &str) -> Vec<(String, PublishedEvent)> {
     let mut stream = jetstream.get_stream(stream).await.unwrap();
     let count = stream.info().await.unwrap().state.messages;
     let mut seen = Vec::new();
@@ -87,7 +92,8 @@ pub(crate) async fn events(jetstream: &jetstream::Context, stream: &str) -> Vec<
         while (seen.len() as u64) < count {
             let message = tokio::time::timeout(LONG, messages.next()).await.unwrap().unwrap().unwrap();
             let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
-            seen.push((id, String::from_utf8(message.payload.to_vec()).unwrap()));
+            let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+            seen.push((id, PublishedEvent { subject: message.subject.to_string(), payload }));
         }
     }
     seen
@@ -128,10 +134,10 @@ pub(crate) fn interleaved(calls: std::ops::Range<u128>) -> Vec<Fact> {
 
 #[tokio::test]
 async fn facts_arrive_in_the_stream_once_and_in_the_order_of_their_call_and_who_never_reads_is_in_nobodys_way() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let home = Home::with_jetstream();
+    let process = home.open().await;
     let running = Running::begin(&process);
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     let stream = within(LONG, "the stream", || async { jetstream.get_stream(FACTS).await.ok() }).await;
     let lazy = consumer::pull::Config { durable_name: Some("lazy".to_owned()), ..Default::default() };
     stream.create_consumer(lazy).await.unwrap();
@@ -147,7 +153,7 @@ async fn facts_arrive_in_the_stream_once_and_in_the_order_of_their_call_and_who_
 
     // The next process on the same data publishes nothing again.
     drop((running, process));
-    let next = home.open_on(&config(&nats)).await.unwrap();
+    let next = home.open().await;
     let _running = Running::begin(&next);
     next.commit(&talked(60));
     stored(&next).await;
@@ -157,11 +163,11 @@ async fn facts_arrive_in_the_stream_once_and_in_the_order_of_their_call_and_who_
 
 #[tokio::test]
 async fn a_message_says_what_it_is_in_its_headers_and_the_stream_is_as_configured() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let home = Home::with_jetstream();
+    let process = home.open().await;
     let _running = Running::begin(&process);
     process.commit(&talked(1)[..1]);
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     let mut stream = within(LONG, "the event", || async {
         let mut stream = jetstream.get_stream(FACTS).await.ok()?;
         (stream.info().await.ok()?.state.messages == 1).then_some(stream)
@@ -177,15 +183,15 @@ async fn a_message_says_what_it_is_in_its_headers_and_the_stream_is_as_configure
 
 #[tokio::test]
 async fn a_stream_that_was_lost_is_rebuilt_from_the_database_and_what_happens_meanwhile_comes_behind() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let bus = config(&nats);
-    let process = home.open_on(&bus).await.unwrap();
+    let home = Home::with_jetstream();
+    let bus = home.bus.clone();
+    let process = home.open().await;
     let running = Running::begin(&process);
     process.commit(&interleaved(0..30));
     process.commit(&talked(30)[..4]);
     stored(&process).await;
     drained(&process).await;
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     jetstream.delete_stream(FACTS).await.unwrap();
     process.commit(&talked(30)[4..]);
     // It is not begun anew behind the history's back.
@@ -220,36 +226,40 @@ async fn a_stream_that_was_lost_is_rebuilt_from_the_database_and_what_happens_me
     assert_eq!(nobody.run(&process.storage, &bus, |_| {}).await.unwrap().seen, 0);
     let future = Replay { from: Some(ReplayFrom::Time(WallTime(4_000_000_000_000_000))), ..Replay::default() };
     assert_eq!(future.run(&process.storage, &bus, |_| {}).await.unwrap().seen, 0);
+    let old = format!("UPDATE events SET created_at = '2026-01-01T00:00:00+00:00' WHERE aggregate = '{}'", call_id(0));
+    home.execute(&old).await;
+    let young = Replay::default().run(&process.storage, &bus, |_| {}).await.unwrap();
+    assert_eq!((young.seen, young.too_old), (240, 8));
 }
 
 #[tokio::test]
 async fn facts_wait_while_nats_is_away_and_arrive_once_when_it_is_back() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    nats.kill9(0).unwrap();
+    let (home, nats) = Home::with_killable();
+    nats.servers().for_each(|n| nats.kill9(n).unwrap());
     // A node starts without it.
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let process = home.open().await;
     let _running = Running::begin(&process);
     process.commit(&interleaved(0..10));
     stored(&process).await;
     assert!(process.metrics.counter(Counter::PublishFailures) > 0);
-    nats.start_again(0).unwrap();
+    nats.start_all().unwrap();
     drained(&process).await;
-    nats.kill9(0).unwrap();
+    nats.servers().for_each(|n| nats.kill9(n).unwrap());
     process.commit(&interleaved(10..20));
     stored(&process).await;
-    nats.start_again(0).unwrap();
+    nats.start_all().unwrap();
     drained(&process).await;
-    whole(events(&jetstream(&nats).await, FACTS).await, 0..20);
+    whole(events(&jetstream(&home.bus).await, FACTS).await, 0..20);
 }
 
 #[tokio::test]
 async fn a_nats_that_hangs_stops_no_commit() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let (home, nats) = Home::with_killable();
+    let process = home.open().await;
     let _running = Running::begin(&process);
     process.commit(&interleaved(0..5));
     drained(&process).await;
-    nats.hang(0).unwrap();
+    nats.servers().for_each(|n| nats.hang(n).unwrap());
     for n in 5..25 {
         process.commit(&talked(n));
         stored(&process).await;
@@ -257,19 +267,19 @@ async fn a_nats_that_hangs_stops_no_commit() {
     let digit = Live::Digit { context: talked(1)[0].context.clone(), call: call_id(1), leg_id: leg(1, 1), digit: '5' };
     (0..20_000).for_each(|_| process.bus.publish(&digit));
     assert!(process.metrics.counter(Counter::LiveDropped) > 0);
-    nats.wake(0).unwrap();
+    nats.servers().for_each(|n| nats.wake(n).unwrap());
     stored(&process).await;
     drained(&process).await;
-    whole(events(&jetstream(&nats).await, FACTS).await, 0..25);
+    whole(events(&jetstream(&home.bus).await, FACTS).await, 0..25);
 }
 
 #[tokio::test]
 async fn what_was_sent_and_never_acknowledged_is_not_doubled_after_an_outage_longer_than_the_stream_remembers() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let bus = BusConfig { duplicate_window: Duration::from_secs(1), ..config(&nats) };
-    let process = home.open_on(&bus).await.unwrap();
+    let mut home = Home::with_jetstream();
+    home.bus.duplicate_window = Duration::from_secs(1);
+    let process = home.open().await;
     let running = Running::begin(&process);
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     within(LONG, "the stream", || async { jetstream.get_stream(FACTS).await.ok() }).await;
     drop(running);
     process.commit(&interleaved(0..20));
@@ -316,8 +326,8 @@ async fn what_was_sent_and_never_acknowledged_is_not_doubled_after_an_outage_lon
 
 #[tokio::test]
 async fn an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on() {
-    let (home, nats) = (Home::new(), Nats::configured("max_payload: 65536").unwrap());
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let home = Home::with_jetstream();
+    let process = home.open().await;
     process.commit(&interleaved(0..10));
     process.store().await;
     let large =
@@ -332,7 +342,7 @@ async fn an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on() 
     ids.sort_unstable();
     assert_eq!(ids, [format!("{}.2", call_id(1)), format!("{}.3", call_id(2))]);
     assert!(refused.iter().all(|it| !it.why.is_empty()), "{refused:?}");
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     assert_eq!(events(&jetstream, FACTS).await.len(), 78);
 
     let right = format!("UPDATE events SET subject = '{}' WHERE subject = 'elsewhere'", talked(2)[2].subject());
@@ -344,10 +354,11 @@ async fn an_event_that_the_bus_refuses_is_set_aside_and_those_behind_it_go_on() 
 
 #[tokio::test]
 async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_replay_neither_doubles_nor_moves_any() {
-    let (home, nats) = (Home::new(), Nats::configured("max_payload: 65536").unwrap());
+    let mut home = Home::with_jetstream();
     // The stream itself forgets at once.
-    let bus = BusConfig { duplicate_window: Duration::from_secs(1), ..config(&nats) };
-    let process = home.open_on(&bus).await.unwrap();
+    home.bus.duplicate_window = Duration::from_secs(1);
+    let bus = home.bus.clone();
+    let process = home.open().await;
     let facts = talked(1);
     assert_eq!(facts[4].subject(), facts[5].subject());
     process.commit(&facts);
@@ -362,7 +373,7 @@ async fn an_end_of_a_leg_that_was_set_aside_is_not_taken_for_the_others_and_a_re
     becomes(&"x".repeat(70_000)).await;
     let running = Running::begin(&process);
     drained(&process).await;
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     assert_eq!(events(&jetstream, FACTS).await.len(), 7);
 
     becomes(&serde_json::to_string(&facts[4].cloud_event()).unwrap()).await;
@@ -404,8 +415,8 @@ async fn a_node_without_nats_leaves_the_outbox_to_those_who_have_it() {
         // One node has the file.
         return;
     }
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let bus = config(&nats);
+    let home = Home::with_jetstream();
+    let bus = home.bus.clone();
     for (calls, bus) in [(0..5, &bus), (5..10, &BusConfig::default()), (10..15, &bus)] {
         let process = home.open_on(bus).await.unwrap();
         let _running = Running::begin(&process);
@@ -418,15 +429,15 @@ async fn a_node_without_nats_leaves_the_outbox_to_those_who_have_it() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
-    whole(events(&jetstream(&nats).await, FACTS).await, 0..15);
+    whole(events(&jetstream(&home.bus).await, FACTS).await, 0..15);
 }
 
 #[tokio::test]
 async fn registrations_have_a_last_value_each_and_live_events_and_other_nodes_words_pass() {
-    let (home, nats) = (Home::new(), Nats::start().unwrap());
-    let process = home.open_on(&config(&nats)).await.unwrap();
+    let home = Home::with_jetstream();
+    let process = home.open().await;
     let _running = Running::begin(&process);
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     let until = WallTime(4_000_000_000_000_000);
     for n in 0..50 {
         let bound = tandem_core::location::Binding { cseq: n, ..binding("sip:1001@127.0.0.1:5062", until) };
@@ -446,6 +457,19 @@ async fn registrations_have_a_last_value_each_and_live_events_and_other_nodes_wo
     within(LONG, "the end of one", || async {
         let events = events(&jetstream, STATE).await;
         (events.len() == 2 && events[1].1.contains("\"unbound\"")).then_some(())
+    })
+    .await;
+    let gone = messages(&jetstream, STATE).await;
+    assert!(gone.iter().all(|(_, it)| it.subject.ends_with(&format!(".{}", process.node))), "{gone:?}");
+
+    // A stream that was lost is made again with all that is bound.
+    stored(&process).await;
+    jetstream.delete_stream(STATE).await.unwrap();
+    process.ledger.bind(&BindingChange::Bound(binding("sip:1001@127.0.0.1:5066", until)));
+    within(ELECTION, "both that are bound", || async {
+        jetstream.get_stream(STATE).await.ok()?;
+        let events = events(&jetstream, STATE).await;
+        (events.len() == 2 && events.iter().all(|it| it.1.contains("\"bound\""))).then_some(())
     })
     .await;
 

@@ -9,7 +9,8 @@ use tandem_core::event::Side;
 use tandem_core::id::NodeId;
 use tandem_core::time::WallTime;
 
-use super::support::{Home, at, call_id, node, talked, uuid};
+use super::bus::within;
+use super::support::{Home, LONG, Process, at, call_id, node, talked, uuid};
 
 #[tokio::test]
 async fn what_only_the_journal_had_is_stored_by_the_next_process() {
@@ -84,13 +85,26 @@ async fn a_call_whose_end_is_known_keeps_it_and_only_gets_its_record() {
     assert_eq!((cdr.cause, cdr.talk_ms, cdr.ended_at), (Cause::Normal, 60_000, at(63)));
 }
 
+/// The loop runs until the heart has beaten.
+async fn beats(home: &Home, process: &Process) {
+    let file = home.journal("heartbeat");
+    File::options().append(true).open(&file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let has_beaten = || async {
+        let beat = std::fs::metadata(&file).unwrap().modified().unwrap();
+        (beat > SystemTime::UNIX_EPOCH).then_some(())
+    };
+    tokio::select! {
+        () = process.ledger.write_loop() => panic!("the loop never returns"),
+        () = within(LONG, "a beat", has_beaten) => {}
+    }
+}
+
 #[tokio::test]
 async fn a_lost_call_ends_when_its_node_was_last_alive() {
     let home = Home::new();
     let process = home.open().await;
     process.commit(&talked(1)[..4]);
-    let beating = tokio::time::timeout(Duration::from_millis(200), process.ledger.write_loop()).await;
-    assert!(beating.is_err(), "the loop never returns");
+    beats(&home, &process).await;
     drop(process);
     let alive = SystemTime::UNIX_EPOCH + Duration::from_micros(at(30).0.unsigned_abs());
     File::options().append(true).open(home.journal("heartbeat")).unwrap().set_modified(alive).unwrap();
@@ -105,11 +119,9 @@ async fn a_lost_call_ends_when_its_node_was_last_alive() {
 async fn the_heart_beats_while_the_loop_runs() {
     let home = Home::new();
     let process = home.open().await;
-    let before = SystemTime::UNIX_EPOCH;
-    File::options().append(true).open(home.journal("heartbeat")).unwrap().set_modified(before).unwrap();
-    let _ = tokio::time::timeout(Duration::from_millis(200), process.ledger.write_loop()).await;
-    let beat = std::fs::metadata(home.journal("heartbeat")).unwrap().modified().unwrap();
-    assert!(beat.elapsed().unwrap() < Duration::from_secs(60));
+    for _ in 0..2 {
+        beats(&home, &process).await;
+    }
 }
 
 #[tokio::test]

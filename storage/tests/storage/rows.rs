@@ -7,7 +7,8 @@ use tandem_core::ports::LedgerPort;
 use tandem_core::time::WallTime;
 use tandem_storage::CallStatus;
 
-use super::support::{Home, LONG, binding, call_id, line, talked};
+use super::bus::{Running, drained, stored};
+use super::support::{Heard, Home, binding, call_id, line, talked};
 
 const FAR: WallTime = WallTime(4_000_000_000_000_000);
 
@@ -107,25 +108,18 @@ async fn facts_committed_again_whole_or_in_part_are_no_second_facts() {
 async fn the_facts_of_a_call_are_published_in_order_and_once() {
     let home = Home::new();
     let process = home.open().await;
-    let mut events = process.bus.subscribe();
+    let mut bus = Heard::of(&home, &process);
     let (first, second) = (talked(1), talked(2));
-    let work = async {
-        for (one, other) in first.iter().zip(&second) {
-            process.ledger.commit(one);
-            process.ledger.commit(other);
-            tokio::task::yield_now().await;
-        }
-        let mut seen = Vec::new();
-        while seen.len() < 16 {
-            seen.push(events.recv().await.unwrap());
-        }
-        seen
-    };
-    let seen = tokio::select! {
-        seen = tokio::time::timeout(LONG, work) => seen.unwrap(),
-        () = process.ledger.write_loop() => panic!("the writer returned"),
-        () = process.ledger.relay_loop() => panic!("the relay returned"),
-    };
+    let running = Running::begin(&process);
+    for (one, other) in first.iter().zip(&second) {
+        process.commit(&[one.clone(), other.clone()]);
+        tokio::task::yield_now().await;
+    }
+    stored(&process).await;
+    drained(&process).await;
+    drop(running);
+    let seen = bus.all().await;
+    assert_eq!(seen.len(), 16);
     for facts in [&first, &second] {
         let call = facts[0].call.to_string();
         let of_call: Vec<_> = seen.iter().filter(|event| event.subject.contains(&call)).collect();
@@ -133,9 +127,6 @@ async fn the_facts_of_a_call_are_published_in_order_and_once() {
         assert_eq!(of_call.iter().map(|event| &event.payload).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
         assert_eq!(of_call[7].subject, format!("tandem.v1.default.cdr.{call}"));
     }
-    // Whatever was published but not marked before the loop was dropped is marked by the next one, and not sent again.
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(500), process.ledger.relay_loop()).await;
-    assert!(events.try_recv().is_err());
     assert_eq!(home.select("SELECT cast(count(*) AS text) FROM outbox").await, ["0"]);
     assert_eq!(process.metrics.counter(Counter::FactsPublished), 16);
 }

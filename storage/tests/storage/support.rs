@@ -14,18 +14,21 @@ use tandem_core::metric::Metrics;
 use tandem_core::party::{Identity, Party, TrunkName};
 use tandem_core::ports::LedgerPort;
 use tandem_core::time::WallTime;
-use tandem_storage::{Bus, BusConfig, BusError, Config, Engine, Ledger, Storage};
+use tandem_storage::{Bus, BusConfig, BusError, Config, Engine, Ledger, PublishedEvent, Storage};
+use tandem_testbed::nats::Nats;
 use tandem_testbed::postgres::{Database, Postgres};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::ENGINE;
+use super::bus::{FACTS, drained, jetstream, messages};
+use super::{ENGINE, SERVERS};
 
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A data folder, and a database on the engine of the suite. What is opened in it is dropped without a goodbye, as a killed process leaves it.
+/// A data folder, a database on the engine of the bed and its bus. What is opened in it is dropped without a goodbye, as a killed process leaves it.
 pub(crate) struct Home {
     pub(crate) config: Config,
+    pub(crate) bus: BusConfig,
     /// Where the database is; `None` is in the folder.
     pub(crate) url: Option<String>,
     _dir: TempDir,
@@ -57,11 +60,24 @@ impl Home {
         let database_url = url.clone().map(Into::into);
         let config =
             Config { data_dir, database_url, busy_timeout, statement_timeout, readers, writers, ..Config::default() };
-        Self { config, url, _dir: dir, _database: None }
+        let bus = if SERVERS.is_some() { jetstream_bus() } else { BusConfig::default() };
+        Self { config, bus, url, _dir: dir, _database: None }
+    }
+
+    /// One with a JetStream on every bed.
+    pub(crate) fn with_jetstream() -> Self {
+        let home = Self::new();
+        if SERVERS.is_some() { home } else { Self { bus: jetstream_bus(), ..home } }
+    }
+
+    /// One with a bus of its own, which the test may kill.
+    pub(crate) fn with_killable() -> (Self, Nats) {
+        let nats = Nats::cluster(SERVERS.unwrap_or(1)).unwrap();
+        (Self { bus: BusConfig { nats_url: Some(nats.url().into()), ..jetstream_bus() }, ..Self::new() }, nats)
     }
 
     pub(crate) async fn open(&self) -> Process {
-        self.open_on(&BusConfig::default()).await.unwrap()
+        self.open_on(&self.bus).await.unwrap()
     }
 
     pub(crate) async fn open_on(&self, bus: &BusConfig) -> Result<Process, BusError> {
@@ -117,6 +133,13 @@ impl Home {
     }
 }
 
+/// An account of the bed's servers, empty.
+fn jetstream_bus() -> BusConfig {
+    let nats = Nats::shared(SERVERS == Some(3));
+    let (url, stream_replicas) = (nats.account().unwrap(), nats.servers().len());
+    BusConfig { nats_url: Some(url.into()), stream_replicas, ..BusConfig::default() }
+}
+
 /// What differs between the engines.
 pub(crate) fn on(sqlite: &str, postgres: &str) -> String {
     match ENGINE {
@@ -143,6 +166,39 @@ impl Process {
 
     pub(crate) async fn store(&self) {
         self.ledger.flush(LONG).await.unwrap();
+    }
+
+    /// Everything that was stored goes to the bus.
+    pub(crate) async fn relay(&self) {
+        tokio::select! {
+            () = self.ledger.relay_loop() => panic!("the relay returned"),
+            () = drained(self) => {}
+        }
+    }
+}
+
+/// Facts on the bus of the bed, from the beginning: whatever that is.
+pub(crate) enum Heard {
+    Process(tokio::sync::broadcast::Receiver<Arc<PublishedEvent>>),
+    JetStream(BusConfig),
+}
+
+impl Heard {
+    pub(crate) fn of(home: &Home, process: &Process) -> Self {
+        match home.bus.nats_url {
+            None => Self::Process(process.bus.subscribe()),
+            Some(_) => Self::JetStream(home.bus.clone()),
+        }
+    }
+
+    /// All of them so far, in their order.
+    pub(crate) async fn all(&mut self) -> Vec<PublishedEvent> {
+        match self {
+            Self::Process(events) => std::iter::from_fn(|| events.try_recv().ok().map(|it| (*it).clone())).collect(),
+            Self::JetStream(bus) => {
+                messages(&jetstream(bus).await, FACTS).await.into_iter().map(|(_, event)| event).collect()
+            }
+        }
     }
 }
 

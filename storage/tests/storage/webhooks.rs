@@ -17,7 +17,12 @@ fn later() -> WallTime {
     WallTime(at(0).0 + 400 * 86_400 * 1_000_000)
 }
 
-async fn add(storage: &Storage, tenant: &Tenant, events: &[&str], most: u64) -> Result<WebhookId, WebhookError> {
+pub(crate) async fn add(
+    storage: &Storage,
+    tenant: &Tenant,
+    events: &[&str],
+    most: u64,
+) -> Result<WebhookId, WebhookError> {
     let new = NewWebhook {
         tenant: tenant.clone(),
         url: Pii::new("https://hooks.example/".to_owned()),
@@ -55,7 +60,7 @@ async fn what_a_webhook_wants_is_queued_with_the_event_once_and_claimed_in_order
     assert!(first[0].payload.as_ref().unwrap().reveal().contains("tandem.call.answered.v1"));
     assert!(storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap().is_empty(), "they are taken");
     let taken = Outcome::Delivered { status: 200 };
-    storage.settle_delivery(webhook, first[0].id, &taken).await.unwrap();
+    storage.settle_delivery(webhook, &first[0], &taken, |_| None).await.unwrap();
     let next = storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap();
     assert_eq!(ids(&next), [first[0].event_id.replace(".4", ".7")]);
     let after_lease = later() + LEASE;
@@ -77,22 +82,32 @@ async fn what_failed_waits_or_is_dead_and_goes_again_when_asked() {
     let next_at = later() + Duration::from_secs(60);
     let failed =
         |next_at, gone| Outcome::Failed { status: Some(500), error: "it answered 500".repeat(99), next_at, gone };
-    storage.settle_delivery(webhook, claimed.id, &failed(Some(next_at), false)).await.unwrap();
+    let rest = |failures| (failures == 1).then_some(next_at);
+    assert!(storage.settle_delivery(webhook, &claimed, &failed(Some(next_at), false), rest).await.unwrap());
     assert!(storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap().is_empty());
-    assert_eq!(storage.claim_deliveries(webhook, 9, next_at, LEASE).await.unwrap().len(), 1);
-    storage.settle_delivery(webhook, claimed.id, &failed(None, true)).await.unwrap();
+    process.commit(&talked(2));
+    process.store().await;
+    assert!(storage.due_webhooks(later()).await.unwrap().is_empty(), "it rests, whatever is due");
+    assert_eq!(storage.due_webhooks(next_at).await.unwrap().len(), 1);
+    let other = storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap().remove(0);
+    assert!(storage.settle_delivery(webhook, &other, &Outcome::Delivered { status: 200 }, |_| None).await.unwrap());
+    assert_eq!(storage.webhook(&tenant, webhook).await.unwrap().unwrap().failures, 0, "it is well again");
+    let again = storage.claim_deliveries(webhook, 9, next_at, LEASE).await.unwrap().remove(0);
+    assert!(!storage.settle_delivery(webhook, &claimed, &failed(None, true), |_| None).await.unwrap(), "too late");
+    assert!(storage.settle_delivery(webhook, &again, &failed(None, true), |_| None).await.unwrap());
     let dead = storage.deliveries(&tenant, webhook, Some(DeliveryState::Dead), None, 9).await.unwrap().deliveries;
     assert_eq!((dead[0].attempts, dead[0].last_status), (2, Some(500)));
     let off = storage.webhook(&tenant, webhook).await.unwrap().unwrap();
-    assert_eq!((off.enabled, off.failures, off.disabled_reason.is_some()), (false, 2, true));
+    assert_eq!((off.enabled, off.failures, off.disabled_reason.is_some()), (false, 1, true));
     assert_eq!(storage.redeliver_dead(&tenant, webhook).await.unwrap(), 1);
     assert!(storage.due_webhooks(later()).await.unwrap().is_empty(), "it is off");
     let on = WebhookChange { enabled: Some(true), ..WebhookChange::default() };
     let on = storage.change_webhook(&tenant, webhook, on).await.unwrap().unwrap();
     assert_eq!((on.enabled, on.failures, on.disabled_reason), (true, 0, None));
-    assert_eq!(storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap()[0].attempts, 1);
-    assert_eq!(storage.prune_deliveries(later()).await.unwrap(), 0, "what is pending stays");
-    storage.settle_delivery(webhook, claimed.id, &Outcome::Delivered { status: 204 }).await.unwrap();
+    let claimed = storage.claim_deliveries(webhook, 9, later(), LEASE).await.unwrap().remove(0);
+    assert_eq!(claimed.attempts, 1);
+    assert_eq!(storage.prune_deliveries(later()).await.unwrap(), 1, "what is pending stays");
+    storage.settle_delivery(webhook, &claimed, &Outcome::Delivered { status: 204 }, |_| None).await.unwrap();
     assert_eq!(storage.prune_deliveries(later()).await.unwrap(), 1);
 }
 

@@ -98,7 +98,20 @@ pub(crate) async fn export(
     begin(&shared, Reader::User(principal), from, query.for_tenant()?).await
 }
 
-pub(super) async fn export_for_operator(
+/// The records of all tenants, or of one, as a file, without pages.
+#[utoipa::path(get, path = "/api/v1/ops/cdrs/export", operation_id = "export_all_cdrs", tag = "ops", security(("operator" = [])),
+    params(
+        CdrQuery,
+        ("tenant" = Option<String>, Query, description = "Only of this tenant", pattern = "^[a-z0-9-]{1,32}$"),
+        ("format" = Option<String>, Query, description = "`csv`, or `jsonl`: one record as JSON on each line. `csv` unless asked otherwise", pattern = "^(csv|jsonl)$"),
+    ),
+    responses(
+        (status = 200, description = "The file, the latest record first", content((String = "text/csv"), (String = "application/x-ndjson"))),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
+        (status = 401, description = "`unauthorized`", body = ErrorBody),
+        (status = 503, description = "`unavailable`", body = ErrorBody, headers(("Retry-After" = u64, description = "Seconds"))),
+    ))]
+pub(crate) async fn export_for_operator(
     State(shared): State<Shared>,
     Extension(from): Extension<CameFrom>,
     query: CdrQuery,

@@ -1,19 +1,17 @@
 //! Reads filters out of a query, and says which one is wrong.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use chrono::DateTime;
 use serde::Deserialize;
 use tandem_core::cause::Cause;
 use tandem_core::cdr::{CdrCursor, CdrFilter, Direction};
 use tandem_core::party::{Number, TrunkName};
-use tandem_core::time::WallTime;
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
+use crate::query::{parsed, time};
 
 /// Longest number or name in a filter, in bytes.
 const LONGEST: usize = 255;
@@ -148,11 +146,6 @@ fn absent(name: &str, given: Option<&String>) -> Result<(), Problem> {
     if given.is_some() { Err(Problem::Invalid(format!("{name}: does not apply here"))) } else { Ok(()) }
 }
 
-fn parsed<T: FromStr>(name: &str, expected: &str, given: Option<String>) -> Result<Option<T>, Problem> {
-    let parse = |text: String| text.parse().map_err(|_| Problem::Invalid(format!("{name}: {expected}")));
-    given.map(parse).transpose()
-}
-
 fn named<T: Copy>(
     name: &str,
     given: Option<String>,
@@ -165,12 +158,6 @@ fn named<T: Copy>(
     }
     let known: Vec<_> = all.iter().map(|it| name_of(*it)).collect();
     Err(Problem::Invalid(format!("{name}: one of {}", known.join(", "))))
-}
-
-fn time(name: &str, given: Option<String>) -> Result<Option<WallTime>, Problem> {
-    let wrong = || Problem::Invalid(format!("{name}: RFC 3339, as 2026-11-21T10:00:00Z"));
-    let read = |text: String| DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc().into());
-    given.map(read).transpose().map_err(|_| wrong())
 }
 
 fn text(name: &str, given: Option<String>) -> Result<Option<String>, Problem> {

@@ -133,8 +133,8 @@ async fn parts_are_broken_only_where_that_is_allowed_and_every_attempt_is_audite
             json!("break_unsupported"),
             r#"what="worker.0 kill" outcome="break_unsupported""#,
         ),
-        (request("node", "melt"), 422, json!("invalid_body"), r#"what=" " outcome="invalid_body""#),
-        (String::from("{"), 400, json!("invalid_body"), r#"what=" " outcome="invalid_body""#),
+        (request("node", "melt"), 400, json!("validation_error"), r#"what=" " outcome="validation_error""#),
+        (String::from("{"), 400, json!("validation_error"), r#"what=" " outcome="validation_error""#),
     ] {
         let (got, response) = server.post_break(&body).await;
         assert_eq!((got, &response["error"]), (status, &error), "{body}");

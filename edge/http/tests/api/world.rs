@@ -95,6 +95,7 @@ impl World {
         let records = Arc::new(Written::default());
         let (audit, tenants) = (Arc::new(Noted::default()), Arc::new(Domains::default()));
         let api = Api {
+            beside: axum::Router::new(),
             metrics: metrics.clone(),
             operator: Arc::new(Node),
             token: OperatorToken::new(String::from("s3cret")),

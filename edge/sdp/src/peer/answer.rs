@@ -7,7 +7,7 @@ use tandem_core::media::{Codec, LocalMedia, MediaDescription, PeerDescription};
 use tandem_core::pii::Pii;
 
 use crate::SdpError;
-use crate::lines::{Line, Section, Sections};
+use crate::lines::{Limits, Line, Section, Sections};
 use crate::peer::MID;
 use crate::stream::{audio, codecs, direction, ptime_ms};
 
@@ -17,7 +17,7 @@ use crate::stream::{audio, codecs, direction, ptime_ms};
 /// # Errors
 /// What is missing of that which a connection needs. [`SdpError::AudioOff`] when it refuses.
 pub fn parse_peer_answer(text: &[u8], offer: &MediaDescription) -> Result<MediaDescription, SdpError> {
-    let read = Sections::read(text)?;
+    let read = Sections::read(text, Limits::CALL)?;
     let [section] = read.sections.as_slice() else { return Err(SdpError::SectionCount(read.sections.len())) };
     let media = accepted(&read, section)?;
     let peer = peer(&read, section)?;
@@ -72,13 +72,13 @@ fn values<'a>(read: &'a Sections, section: &'a Section, name: &str) -> Vec<&'a s
 }
 
 /// RFC 8839, 5.4: at least so many ICE characters, and at most 256.
-fn is_ice(value: &str, least: usize) -> bool {
+pub(crate) fn is_ice(value: &str, least: usize) -> bool {
     let is_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     (least..=256).contains(&value.len()) && value.bytes().all(is_char)
 }
 
 /// The value of an `a=fingerprint` of that hash function (RFC 8122, 5); in lower case too, as some write it.
-fn sha_256(value: &str) -> Option<[u8; 32]> {
+pub(crate) fn sha_256(value: &str) -> Option<[u8; 32]> {
     let (function, bytes) = value.split_once(' ')?;
     let byte = |hex: &str| {
         let is_hex = hex.len() == 2 && hex.bytes().all(|it| it.is_ascii_hexdigit());

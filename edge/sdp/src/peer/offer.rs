@@ -48,7 +48,7 @@ fn source(text: &mut String, direction: Direction, peer: &PeerDescription) {
 }
 
 /// As RFC 8122, 5 writes a fingerprint.
-fn colons(fingerprint: &[u8; 32]) -> String {
+pub(crate) fn colons(fingerprint: &[u8; 32]) -> String {
     let bytes: Vec<String> = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
     bytes.join(":")
 }

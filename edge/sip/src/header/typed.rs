@@ -201,15 +201,6 @@ impl Headers {
         self.lines(&Name::Reason).flat_map(|line| super::syntax::values(line)).filter_map(Reason::parse)
     }
 
-    /// The sender's half of the session id: 32 lower-case hex digits (RFC 7989, 5). `None` if there is none.
-    #[must_use]
-    pub fn session_id(&self) -> Option<&str> {
-        let (id, _) = take_while(self.first(&Name::SessionId)?, |byte| byte != b';');
-        let id = trim(id);
-        let is_id = id.len() == 32 && id.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if is_id { std::str::from_utf8(id).ok() } else { None }
-    }
-
     /// From or To: a dialog hangs on its tag, so there is one with a value, or none.
     fn party(&self, name: Name) -> Result<NameAddr, BadHeader> {
         let address = self.address(name.clone())?;
@@ -325,17 +316,14 @@ mod tests {
         let many = headers(&[
             (Name::Expires, "10000000000000000000000000"),
             (Name::RetryAfter, "18000 (in a meeting);duration=3600"),
-            (Name::SessionId, "ab30317f1a784dc48ff824d0d3715d86 ;remote=00000000000000000000000000000000"),
             (Name::Supported, "100rel, , Timer"),
             (Name::MaxForwards, "0068"),
         ]);
         assert_eq!((many.expires(), many.retry_after()), (Some(u32::MAX), Some(18000)));
-        assert_eq!(many.session_id(), Some("ab30317f1a784dc48ff824d0d3715d86"));
         assert!(many.has_token(&Name::Supported, "timer") && many.tokens(&Name::Supported).count() == 2);
         assert_eq!(many.max_forwards(), Ok(Some(68)));
         for wrong in ["256", "-1", "", "x"] {
             assert!(headers(&[(Name::MaxForwards, wrong)]).max_forwards().is_err(), "{wrong}");
         }
-        assert_eq!(headers(&[(Name::SessionId, "AB30317f1a784dc48ff824d0d3715d86")]).session_id(), None);
     }
 }

@@ -32,6 +32,13 @@ impl Message {
         response
     }
 
+    /// Says something else than usual with a response's status.
+    pub(crate) fn say(&mut self, text: &'static str) {
+        if let Start::Response { reason, .. } = &mut self.start {
+            *reason = Bytes::from_static(text.as_bytes());
+        }
+    }
+
     /// As it goes on the wire. Content-Length is written by the body's length, whatever the headers say.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {

@@ -25,12 +25,13 @@ use zeroize::Zeroizing;
 
 use super::identity::{Identity, fingerprint_of};
 use super::keys::{Established, Profile};
+use super::records;
 
 /// The endpoint knows the far end by one name, whatever its address is at the moment.
-const THEM: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 1));
+pub(super) const THEM: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 1));
 
 /// Likewise ours.
-const US: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 1));
+pub(super) const US: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 1));
 
 /// Datagrams from the far end: some times what a handshake with large certificates and losses takes.
 const LIMIT: usize = 100;
@@ -39,7 +40,7 @@ const LIMIT: usize = 100;
 const PIECES: usize = 16;
 
 /// Of a record (RFC 6347, 4.1), in bytes.
-const RECORD_HEADER: usize = 13;
+pub(super) const RECORD_HEADER: usize = 13;
 
 /// Of a handshake message or a piece of one (RFC 6347, 4.2.2), in bytes.
 const PIECE_HEADER: usize = 12;
@@ -114,6 +115,11 @@ impl Handshake {
             self.due = now + FIRST_WAIT;
         }
         Progress::Ongoing(sent)
+    }
+
+    /// What records of application data need, once it is established.
+    pub(super) fn export(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.endpoint.get_connection_state(THEM).and_then(records::export)
     }
 
     /// What was sent last.

@@ -64,6 +64,10 @@ impl Identity {
         self.provider.crypto()
     }
 
+    pub(super) fn provider(&self) -> Arc<dyn RTCCryptoProvider> {
+        self.provider.clone()
+    }
+
     pub(super) fn preferred(&self) -> Arc<HandshakeConfig> {
         self.preferred.clone()
     }

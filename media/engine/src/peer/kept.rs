@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use tandem_core::room::sfu::TransportRole;
 use zeroize::Zeroizing;
 
+use super::data::KeptData;
 use super::dtls::Handshake;
 use super::keys::Established;
 use super::numbers::SentMark;
@@ -47,6 +49,8 @@ pub struct Kept {
     /// one that breaks or hangs over it does not come back.
     handshake: Mutex<Option<(Box<Handshake>, SocketAddr)>>,
     established: Mutex<Option<Arc<Established>>>,
+    /// `None`: a peer without data channels.
+    data: Option<Box<KeptData>>,
     is_connected: AtomicBool,
     pairs: Mutex<Pairs>,
     pub(super) received: Marks,
@@ -79,6 +83,7 @@ impl Kept {
             password: Zeroizing::new(password),
             handshake: Mutex::default(),
             established: Mutex::default(),
+            data: None,
             is_connected: AtomicBool::default(),
             pairs: Mutex::default(),
             received: Marks::new(received),
@@ -87,6 +92,12 @@ impl Kept {
             sent_rtcp: AtomicU64::default(),
             sent_streams: Mutex::default(),
         }
+    }
+
+    /// With data channels: those that the far end opens on a publisher's connection, our own on a subscriber's.
+    #[must_use]
+    pub fn with_data(self, role: TransportRole) -> Self {
+        Self { data: Some(Box::new(KeptData::new(role))), ..self }
     }
 
     /// By which packets for this peer are told from others.
@@ -154,6 +165,10 @@ impl Kept {
 
     pub(super) fn establish(&self, established: Option<Arc<Established>>) {
         *self.established.lock() = established;
+    }
+
+    pub(super) fn data(&self) -> Option<&KeptData> {
+        self.data.as_deref()
     }
 
     pub(super) fn connect(&self, is_connected: bool) {

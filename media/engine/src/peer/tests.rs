@@ -1,11 +1,16 @@
+mod attacker;
 mod checks;
+mod data;
 pub(crate) mod far_end;
 mod handshake;
 mod hostile;
+mod hostile_data;
 mod media;
+mod page;
 
 use super::*;
 use far_end::{FarEnd, Suite};
+use tandem_core::room::sfu::TransportRole;
 
 const UFRAG: &str = "ours";
 const PASSWORD: &str = "0123456789012345678901";
@@ -30,14 +35,27 @@ struct Side {
 
 impl Side {
     fn new() -> Self {
-        let kept = Arc::new(Kept::new(UFRAG.into(), PASSWORD.into()));
+        Self::of(Kept::new(UFRAG.into(), PASSWORD.into()))
+    }
+
+    /// With data channels.
+    fn with_data(role: TransportRole) -> Self {
+        Self::of(Kept::new(UFRAG.into(), PASSWORD.into()).with_data(role))
+    }
+
+    fn of(kept: Kept) -> Self {
+        let kept = Arc::new(kept);
         let identity = Arc::new(Identity::generate().unwrap());
         Self { peer: peer(&identity, &kept), kept, identity }
     }
 
     /// Connected to a far end, whose media is to come from [`HERE`].
     fn connected(suite: Suite) -> (Self, FarEnd) {
-        let mut side = Self::new();
+        Self::new().connect(suite)
+    }
+
+    fn connect(self, suite: Suite) -> (Self, FarEnd) {
+        let mut side = self;
         let mut far = FarEnd::new(suite);
         side.peer.set_remote(&far.remote());
         far.check(&mut side.peer, ms(0));
@@ -48,7 +66,11 @@ impl Side {
 
     /// The worker died: only what was kept is left.
     fn rebuild(&mut self) {
-        self.peer = peer(&self.identity, &self.kept);
+        self.rebuild_at(ms(0));
+    }
+
+    fn rebuild_at(&mut self, now: Timestamp) {
+        self.peer = Peer::new(now, far_end::epoch(), self.identity.clone(), self.kept.clone());
     }
 
     /// Gives the sealed packet.

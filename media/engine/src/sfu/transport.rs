@@ -46,6 +46,8 @@ pub(super) struct Transport {
     /// Since it was first heard of.
     heard: Option<Timestamp>,
     is_silent: bool,
+    /// Its participant was told that it broke.
+    pub(super) is_given_up: bool,
     was_connected: bool,
     next_report: Timestamp,
     /// The next intake and the next forward to report of.
@@ -96,6 +98,7 @@ impl Transport {
             arrivals: Arrivals::default(),
             heard,
             is_silent: false,
+            is_given_up: false,
             was_connected: false,
             next_report: now,
             reporting: None,

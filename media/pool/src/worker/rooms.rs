@@ -10,7 +10,7 @@ use std::time::Duration;
 use tandem_core::id::ParticipantId;
 use tandem_core::machine::Refusal;
 use tandem_core::metric::Counter;
-use tandem_core::room::sfu::{SfuNews, TransportId};
+use tandem_core::room::sfu::{DataChannel, SfuNews, TransportId};
 use tandem_core::time::Timestamp;
 use tandem_engine::peer::{Peer, Remote};
 use tandem_engine::sfu::{Sfu, TICK};
@@ -218,6 +218,7 @@ impl Worker<'_> {
                 self.forward_to(now, place, &found);
             }
         }
+        self.tell_messages(now);
         self.send_due_rooms(now);
     }
 
@@ -239,6 +240,52 @@ impl Worker<'_> {
             // What does not fit into the send buffer is lost, as in any network.
             if let Some(packets) = self.rooms.out.get(..run.len) {
                 let _ = shared.send(packets, run.to, run.segment);
+            }
+        }
+    }
+
+    /// What is to be sent on data channels.
+    fn send_messages(&mut self) {
+        let now = self.pool.clock.mono();
+        while let Some(data) = self.seat.next_data(self.generation) {
+            for to in data.to.iter() {
+                let Some(place) = self.rooms.transports.get(to).copied() else { continue };
+                let Some(found) = self.rooms.at(place).filter(|found| self.owns_room(found)) else { continue };
+                let watch = self.watch();
+                let sfu = &mut self.rooms.sfu;
+                let step = || sfu.send_message(now, place, data.channel, &data.bytes);
+                match watch.guarded(found.serial, step) {
+                    Some(true) => {}
+                    Some(false) => self.pool.metrics.count(Counter::RoomDataDropped),
+                    None => self.give_up_room(place, &found),
+                }
+            }
+        }
+    }
+
+    /// What came in on data channels goes to who passes it on. Who sends what is reliable faster than that is cut.
+    fn tell_messages(&mut self, now: Timestamp) {
+        while let Some(place) = self.rooms.sfu.poll_talking() {
+            let Some(found) = self.rooms.at(place).filter(|found| self.owns_room(found)) else { continue };
+            loop {
+                let watch = self.watch();
+                let sfu = &mut self.rooms.sfu;
+                match watch.guarded(found.serial, || sfu.poll_message(now, place)) {
+                    Some(Some((channel, bytes))) => {
+                        let id = found.id;
+                        if self.pool.data.received(found.conference, id.participant, channel, bytes).is_err() {
+                            self.pool.metrics.count(Counter::RoomDataDropped);
+                            if channel == DataChannel::Reliable {
+                                self.rooms.untold.push_back((id.participant, SfuNews::Broken(id.role)));
+                            }
+                        }
+                    }
+                    Some(None) => break,
+                    None => {
+                        self.give_up_room(place, &found);
+                        break;
+                    }
+                }
             }
         }
     }
@@ -269,8 +316,7 @@ impl Worker<'_> {
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn tick_rooms(&mut self) {
-        // The place for data that goes out: a connection takes it once it has channels.
-        while self.seat.next_data(self.generation).is_some() {}
+        self.send_messages();
         let now = self.pool.clock.mono();
         if now >= self.rooms.next_tick {
             self.rooms.next_tick = now + TICK;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Where each section's struct is documented, and under which name.
-const SECTIONS: [(&str, &str, &str); 17] = [
+const SECTIONS: [(&str, &str, &str); 18] = [
     ("node", "NodeConfig", include_str!("../config.rs")),
     ("log", "LogConfig", include_str!("../config.rs")),
     ("ops", "OpsConfig", include_str!("../config.rs")),
@@ -26,6 +26,7 @@ const SECTIONS: [(&str, &str, &str); 17] = [
     ("webhooks", "WebhooksConfig", include_str!("../webhooks/config.rs")),
     ("telemetry", "TelemetryConfig", include_str!("telemetry.rs")),
     ("calls", "Config", include_str!("../../../../actors/src/config.rs")),
+    ("rooms", "Config", include_str!("../../../../edge/livekit/src/config.rs")),
 ];
 
 /// A trunk has no defaults.
@@ -33,6 +34,10 @@ const TRUNK: &str = "\n# A carrier or PBX: the only ones that may call without a
     # [[trunk]]\n# name = \"carrier\"\n# tenant = \"default\"            # whose: its calls go there, and nobody else's go out\n# match = [\"192.0.2.0/24\"]      # addresses and networks that its calls come from\n\
     # address = \"192.0.2.1:5060\"    # where calls to it go\n\
     # prefixes = [\"+\"]              # numbers that go there begin with one of these\n";
+
+/// Nor has a key.
+const KEY: &str = "\n# Who may sign tokens for rooms and drive their server API. Any number of these.\n\
+    # [[rooms.key]]\n# key = \"an id\"\n# secret = \"at least 32 random characters\"\n# tenant = \"default\"\n";
 
 /// As TOML that gives the defaults.
 ///
@@ -47,12 +52,12 @@ pub(crate) fn reference() -> Result<String> {
         writeln!(out, "\n[{path}]")?;
         section(&mut out, values, name, source)?;
     }
-    Ok(out + TRUNK)
+    Ok(out + KEY + TRUNK)
 }
 
 fn section(out: &mut String, values: &Map<String, Value>, name: &str, source: &str) -> Result<()> {
     for (docs, field) in documented_fields(source, name) {
-        let Some(value) = values.get(field).filter(|value| !value.is_object() && field != "trunk") else { continue };
+        let Some(value) = values.get(field).filter(|value| !value.is_object() && field != "trunk" && field != "key") else { continue };
         for line in docs {
             writeln!(out, "# {line}")?;
         }

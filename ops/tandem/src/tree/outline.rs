@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use tandem_actors::tree::{Kind, PartView};
 
 /// Kinds as they are counted: what an operator looks for first.
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind::Call,
     Kind::Leg,
     Kind::Track,
+    Kind::Conference,
+    Kind::Participant,
     Kind::Node,
     Kind::Group,
     Kind::Service,
@@ -104,6 +106,8 @@ pub(super) const fn name_of(kind: Kind) -> &'static str {
         Kind::Call => "call",
         Kind::Leg => "leg",
         Kind::Track => "track",
+        Kind::Conference => "conference",
+        Kind::Participant => "participant",
     }
 }
 

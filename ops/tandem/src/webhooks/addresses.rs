@@ -3,23 +3,55 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
 
-/// Resolves names to public addresses, or says that there are none.
-pub(super) struct PublicOnly;
+/// Names that are looked up at a time. One that a name server keeps waiting occupies a thread until the system gives up,
+/// which nothing can shorten: the next ones wait, and their requests end in time without having begun.
+const LOOK_UPS: usize = 16;
 
-impl Resolve for PublicOnly {
+/// Resolves names, to public addresses only unless others are allowed.
+pub(super) struct Names {
+    free: Arc<Semaphore>,
+    allow_private: bool,
+}
+
+impl Names {
+    pub(super) fn new(allow_private: bool) -> Self {
+        Self { free: Arc::new(Semaphore::new(LOOK_UPS)), allow_private }
+    }
+}
+
+impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
+        let (free, allow_private) = (self.free.clone(), self.allow_private);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let public: Vec<_> = found.into_iter().filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
+            let asked = async move { Ok(lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>()) };
+            let mut found = bounded(free, asked).await?;
+            found.retain(|address| allow_private || is_public(address.ip()));
+            if found.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no public address").into());
             }
-            Ok(Box::new(public.into_iter()) as Addrs)
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
+}
+
+/// Holds a place for as long as the look-up lasts, also when nobody waits for it any more.
+async fn bounded(
+    free: Arc<Semaphore>,
+    asked: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let place = free.acquire_owned().await.map_err(io::Error::other)?;
+    let lasting = tokio::spawn(async move {
+        let found = asked.await;
+        drop(place);
+        found
+    });
+    lasting.await.map_err(io::Error::other)?
 }
 
 /// Whether a host that is written as an address is a public one; a name is looked at when it is resolved.
@@ -67,6 +99,10 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     #[test]
@@ -121,7 +157,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_home_leads_nowhere() {
-        let found = PublicOnly.resolve("localhost".parse().unwrap()).await;
-        assert!(found.is_err());
+        let resolve = |allow_private| Names::new(allow_private).resolve("localhost".parse().unwrap());
+        assert!(resolve(false).await.is_err());
+        assert!(resolve(true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn look_ups_that_nobody_waits_for_any_more_keep_their_places_until_they_end() {
+        let names = Names::new(true);
+        let (end, _) = tokio::sync::watch::channel(false);
+        let hangs = || {
+            let mut ended = end.subscribe();
+            async move { ended.wait_for(|it| *it).await.map(|_| Vec::new()).map_err(io::Error::other) }
+        };
+        for _ in 0..LOOK_UPS {
+            let request = bounded(names.free.clone(), hangs());
+            assert!(timeout(Duration::from_millis(10), request).await.is_err(), "its deadline");
+        }
+        assert_eq!(names.free.available_permits(), 0);
+        let next = tokio::spawn(names.resolve("localhost".parse().unwrap()));
+        end.send(true).unwrap();
+        assert!(timeout(Duration::from_secs(20), next).await.unwrap().unwrap().is_ok(), "it waited for a place");
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use tandem_actors::{Clock, Service, ServiceError};
 use tandem_core::id::WebhookId;
 use tandem_core::metric::{Counter, Gauge, Metrics};
+use tandem_core::webhook::FAILING;
 use tandem_storage::{Claimed, Outcome, QueryError, Storage, WebhookTarget};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::config::WebhooksConfig;
@@ -20,9 +21,6 @@ use super::send::{Sender, Unsent};
 
 /// How much longer than its request a claim holds.
 const LEASE: Duration = Duration::from_secs(20);
-
-/// How many requests in a row have failed when a webhook gets one at a time.
-const FAILING: u32 = 3;
 
 /// How often old deliveries are removed, and all are counted.
 const TIDY: Duration = Duration::from_secs(30);
@@ -124,8 +122,13 @@ impl WebhookEngine {
                 Outcome::Failed { status, error, next_at, gone }
             }
         };
-        if let Err(error) = self.storage.settle_delivery(webhook_id, delivery_id, &outcome).await {
-            warn!(%webhook_id, %delivery_id, error = &error as &dyn Error, "delivery not settled, it is repeated");
+        let rest = |failures| self.config.patience().rest(failures, self.clock.now().wall);
+        match self.storage.settle_delivery(webhook_id, &claimed, &outcome, rest).await {
+            Ok(true) => {}
+            Ok(false) => debug!(%webhook_id, %delivery_id, "somebody else has the delivery by now"),
+            Err(error) => {
+                warn!(%webhook_id, %delivery_id, error = &error as &dyn Error, "delivery not settled, it is repeated");
+            }
         }
         webhook_id
     }
@@ -134,7 +137,8 @@ impl WebhookEngine {
         let now = self.clock.now().wall;
         let before = |age: Duration| tandem_core::time::WallTime(now.0 - i64::try_from(age.as_micros()).unwrap_or(0));
         self.storage.prune_deliveries(before(self.config.keep)).await?;
-        self.storage.give_up_deliveries(before(self.config.give_up)).await?;
+        let given_up = self.storage.give_up_deliveries(before(self.config.give_up)).await?;
+        self.metrics.add(Counter::WebhookDeliveriesDead, given_up);
         let (pending, dead) = self.storage.count_deliveries().await?;
         self.metrics.set(Gauge::WebhookDeliveriesPending, i64::try_from(pending).unwrap_or(i64::MAX));
         self.metrics.set(Gauge::WebhookDeliveriesDead, i64::try_from(dead).unwrap_or(i64::MAX));

@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url};
 use tandem_core::webhook::Format;
 use tandem_storage::{Claimed, WebhookTarget};
 
-use super::addresses::{PublicOnly, may_be_public};
+use super::addresses::{Names, may_be_public};
 use super::config::WebhooksConfig;
 use super::sign::signature;
 
@@ -35,7 +35,7 @@ impl Sender {
         // No proxy of the environment: it would be asked for addresses that we refuse.
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(config.timeout);
         let http = http.user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")));
-        let http = if config.allow_private { http } else { http.dns_resolver(Arc::new(PublicOnly)) };
+        let http = http.dns_resolver(Arc::new(Names::new(config.allow_private)));
         Ok(Self { http: http.build()?, allow_http: config.allow_http, allow_private: config.allow_private })
     }
 
@@ -50,10 +50,13 @@ impl Sender {
         if !self.allow_private && !may_be_public(&url) {
             return Err(refused("not a public address (webhooks.allow_private)"));
         }
+        let request = self.http.post(url);
+        let request = match &what.traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        };
         let request = match to.format {
-            Format::Tandem => self
-                .http
-                .post(url)
+            Format::Tandem => request
                 .header("Content-Type", "application/cloudevents+json; charset=utf-8")
                 .header("Tandem-Webhook-Id", &what.event_id)
                 .header("Tandem-Webhook-Timestamp", timestamp)

@@ -126,7 +126,10 @@ fn the_story_of_a_call_through_a_broken_actor_and_broken_workers_is_told_on_one_
 
     node.terminate();
     assert!(node.ended(SOON).success());
+    let noted = || node.ledger().count("audit_events WHERE action = 'trace_read' AND who = 'operator'");
+    let noted_before = noted();
     let without_a_node = why(&node);
+    assert_eq!(noted(), noted_before + 1, "who reads it is noted there, too");
     assert!(without_a_node.starts_with("The node was not asked"), "{without_a_node}");
     assert_story(&without_a_node.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>());
 }

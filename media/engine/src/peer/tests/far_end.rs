@@ -53,6 +53,10 @@ pub(crate) struct FarEnd {
     seal: Option<Context>,
     open: Option<Context>,
     pub(crate) ufrag: String,
+    /// What came in records since the handshake.
+    pub(super) application: VecDeque<Bytes>,
+    /// Our side said goodbye.
+    pub(super) is_closed: bool,
 }
 
 impl FarEnd {
@@ -95,6 +99,8 @@ impl FarEnd {
             seal: None,
             open: None,
             ufrag: "theirs".to_owned(),
+            application: VecDeque::new(),
+            is_closed: false,
         }
     }
 
@@ -164,11 +170,22 @@ impl FarEnd {
         count
     }
 
-    fn take(&mut self, now: Timestamp, datagram: &[u8]) {
+    pub(super) fn take(&mut self, now: Timestamp, datagram: &[u8]) {
         let events = self.endpoint.read(self.instant(now), at(SERVER), None, datagram.into()).unwrap_or_default();
-        if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
-            self.key();
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => self.key(),
+                EndpointEvent::ApplicationData(data) => self.application.push_back(data.freeze()),
+                EndpointEvent::PeerClosed => self.is_closed = true,
+                _ => {}
+            }
         }
+    }
+
+    /// A record with these bytes.
+    pub(super) fn record(&mut self, now: Timestamp, payload: &[u8]) -> Vec<u8> {
+        self.endpoint.write(self.instant(now), at(SERVER), payload).unwrap();
+        self.datagrams().pop_front().unwrap()
     }
 
     fn key(&mut self) {
@@ -208,7 +225,7 @@ impl FarEnd {
         Some(self.open.as_mut().unwrap().decrypt_rtcp(packet).ok()?.to_vec())
     }
 
-    fn instant(&self, now: Timestamp) -> Instant {
+    pub(super) fn instant(&self, now: Timestamp) -> Instant {
         self.epoch + Duration::from_micros(now.0)
     }
 }

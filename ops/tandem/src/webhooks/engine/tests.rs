@@ -151,6 +151,7 @@ async fn an_event_arrives_once_as_it_is_and_signed() {
     assert_eq!(header("tandem-webhook-signature"), format!("v1={hex}"));
     let event: Value = serde_json::from_slice(&requests[0].body).unwrap();
     assert_eq!((&event["type"], &event["seq"]), (&"tandem.call.ringing.v1".into(), &1.into()));
+    assert_eq!(header("traceparent"), event["traceparent"].as_str().unwrap(), "the call's place in its trace");
     assert_eq!(header("content-type"), "application/cloudevents+json; charset=utf-8");
     assert_eq!((log[0].last_status, log[0].attempts), (Some(204), 1));
 }
@@ -263,6 +264,77 @@ async fn who_answers_410_is_switched_off() {
 }
 
 #[tokio::test]
+async fn who_fails_rests_however_much_waits_for_it_and_is_given_everything_when_it_is_back() {
+    let home = Home::new().await;
+    let (fails, takes) = (server(ResponseTemplate::new(500)).await, server(ResponseTemplate::new(200)).await);
+    let failing = home.webhook(fails.uri(), &[]).await;
+    let taking = home.webhook(takes.uri(), &[]).await;
+    for n in 1..=50 {
+        home.call(n, 1).await;
+    }
+    let minute = Duration::from_secs(60);
+    let engine = home.engine(WebhooksConfig { retry_first: minute, retry_longest: minute, ..quick() });
+    home.until(taking, DeliveryState::Delivered, 50).await;
+    let webhook = async |id| home.storage.webhook(&Tenant::default_tenant(), id).await.unwrap().unwrap();
+    let rests = async { while !home.storage.due_webhooks(home.clock.now().wall).await.unwrap().is_empty() {} };
+    timeout(SOON, rests).await.unwrap();
+    let (now, lease) = (home.clock.now().wall, Duration::from_secs(1));
+    assert!(!home.storage.claim_deliveries(failing, 1, now, lease).await.unwrap().is_empty(), "much waits for it");
+    drop(engine);
+    let asked = fails.received_requests().await.unwrap().len();
+    assert!(asked <= 8 + 2, "{asked}: eight at a time until three have failed, then none");
+    fails.reset().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200)).mount(&fails).await;
+    let change = tandem_core::webhook::WebhookChange { enabled: Some(true), ..Default::default() };
+    home.storage.change_webhook(&Tenant::default_tenant(), failing, change).await.unwrap();
+    let _engine = home.engine(quick());
+    // What was tried is tried again in a minute.
+    home.until(failing, DeliveryState::Delivered, 50 - 10 - 1).await;
+    assert_eq!(webhook(failing).await.failures, 0);
+}
+
+#[tokio::test]
+async fn who_settles_late_changes_nothing() {
+    let home = Home::new().await;
+    let id = home.webhook(String::from("http://127.0.0.1:9/"), &[]).await;
+    home.call(7, 1).await;
+    let (now, lease) = (home.clock.now().wall, Duration::from_secs(1));
+    let first = home.storage.claim_deliveries(id, 1, now, lease).await.unwrap().remove(0);
+    let second = home.storage.claim_deliveries(id, 1, now + lease, lease).await.unwrap().remove(0);
+    assert_eq!((first.attempts, second.attempts), (1, 2));
+    let dead = Outcome::Failed { status: None, error: String::from("too slow"), next_at: None, gone: true };
+    let settle = async |claimed: &Claimed, outcome: &Outcome| {
+        home.storage.settle_delivery(id, claimed, outcome, |_| None).await.unwrap()
+    };
+    assert!(!settle(&first, &dead).await);
+    let webhook = async || home.storage.webhook(&Tenant::default_tenant(), id).await.unwrap().unwrap();
+    assert_eq!((webhook().await.enabled, webhook().await.failures), (true, 0), "its webhook neither");
+    assert!(settle(&second, &Outcome::Delivered { status: 200 }).await);
+    assert!(!settle(&second, &dead).await && !settle(&first, &dead).await);
+    assert_eq!(home.log(id).await[0].state, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn what_waits_for_one_who_fails_for_too_long_is_given_up_together() {
+    let home = Home::new().await;
+    let id = home.webhook(String::from("http://127.0.0.1:9/"), &[]).await;
+    for n in 1..=20 {
+        home.call(n, 1).await;
+    }
+    let (now, minute) = (home.clock.now().wall, Duration::from_secs(60));
+    for claimed in home.storage.claim_deliveries(id, 3, now, minute).await.unwrap() {
+        assert_eq!(home.storage.give_up_deliveries(now + minute).await.unwrap(), 0, "it may be well again");
+        let failed = Outcome::Failed { status: None, error: String::from("late"), next_at: Some(now), gone: false };
+        let rest = |failures| quick().patience().rest(failures, now + minute);
+        assert!(home.storage.settle_delivery(id, &claimed, &failed, rest).await.unwrap());
+    }
+    let before = tandem_core::time::WallTime(now.0 - 60_000_000);
+    assert_eq!(home.storage.give_up_deliveries(before).await.unwrap(), 0, "not yet");
+    assert_eq!(home.storage.give_up_deliveries(now + minute).await.unwrap(), 20);
+    assert!(home.log(id).await.iter().all(|it| it.last_error.as_deref() == Some("it failed for too long")));
+}
+
+#[tokio::test]
 async fn redirects_lead_nowhere_and_huge_answers_are_not_read() {
     let home = Home::new().await;
     let elsewhere = server(ResponseTemplate::new(200)).await;
@@ -334,6 +406,9 @@ async fn while_a_secret_changes_both_sign_and_nobody_is_shown_one() {
     assert_eq!(log[0].event_type, "tandem.webhook.test.v1");
     let request = server.received_requests().await.unwrap().remove(0);
     assert_eq!(request.headers["tandem-webhook-signature"].to_str().unwrap().matches("v1=").count(), 2);
+    let schema = &tandem_core::contract::schemas()["tandem.webhook.test.v1"];
+    let event = serde_json::from_slice(&request.body).unwrap();
+    assert!(jsonschema::draft7::is_valid(schema, &event), "{event}");
     assert!(home.folder.path().exists());
 }
 

@@ -3,101 +3,31 @@
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use tandem_core::call::Call;
-use tandem_core::leg::Leg;
 use tandem_core::machine::Machine;
 use tandem_core::metric::{Fill, Gauge, Metrics};
 use tandem_core::time::Timestamp;
-use tandem_core::track::Track;
 
-use super::breaking::CallActor;
-use super::wires::Wires;
 use crate::clock::Clock;
 use crate::directory::{Directory, Handle, Limits};
 use crate::keeper::Member;
 use crate::node::Rooted;
+use crate::part::Part;
 use crate::ports::Ports;
 use crate::slot::Slot;
 use crate::tree::{Kind, NODE, PartView, Standing, millis};
 
-/// A machine that calls are made of.
-pub(super) trait Part: Machine {
-    /// What it is called in the tree.
-    const KIND: Kind;
-
-    /// How it is called among all of them.
-    fn actor(id: Self::Id) -> CallActor;
-
-    /// Whose it is.
-    fn owner(&self) -> Option<CallActor>;
-
-    /// Name of its state.
-    fn state(&self) -> &'static str;
-}
-
-impl Part for Call {
-    const KIND: Kind = Kind::Call;
-
-    fn actor(id: Self::Id) -> CallActor {
-        CallActor::Call(id)
-    }
-
-    fn owner(&self) -> Option<CallActor> {
-        None
-    }
-
-    fn state(&self) -> &'static str {
-        self.state_name()
-    }
-}
-
-impl Part for Leg {
-    const KIND: Kind = Kind::Leg;
-
-    fn actor(id: Self::Id) -> CallActor {
-        CallActor::Leg(id)
-    }
-
-    fn owner(&self) -> Option<CallActor> {
-        Some(CallActor::Call(self.call()))
-    }
-
-    fn state(&self) -> &'static str {
-        self.state_name()
-    }
-}
-
-impl Part for Track {
-    const KIND: Kind = Kind::Track;
-
-    fn actor(id: Self::Id) -> CallActor {
-        CallActor::Track(id)
-    }
-
-    fn owner(&self) -> Option<CallActor> {
-        Some(CallActor::Leg(self.leg()))
-    }
-
-    fn state(&self) -> &'static str {
-        self.state_name()
-    }
-}
-
 /// See the module. There is always a first.
-pub(super) struct Sharded<M: Machine> {
+pub(crate) struct Sharded<M: Machine> {
     name: &'static str,
     first: Arc<Directory<M>>,
     others: Vec<Arc<Directory<M>>>,
 }
 
-impl<M: Part> Sharded<M>
-where
-    Wires: Ports<M>,
-{
-    pub(super) fn new(
+impl<M: Part> Sharded<M> {
+    pub(crate) fn new(
         name: &'static str,
         shards: NonZeroU8,
-        wires: &Arc<Wires>,
+        wires: &Arc<impl Ports<M>>,
         (clock, metrics): (&Clock, &Arc<Metrics>),
         limits: Limits,
         gauge: Gauge,
@@ -108,7 +38,7 @@ where
 
     /// The shard of an id: by the random half of its UUID.
     fn shard(&self, id: M::Id) -> &Arc<Directory<M>> {
-        let (_, random) = M::actor(id).uuid().as_u64_pair();
+        let (_, random) = M::part(id).uuid().as_u64_pair();
         let shards = self.others.len() as u64 + 1;
         let n = usize::try_from(random % shards).unwrap_or(0);
         n.checked_sub(1).and_then(|n| self.others.get(n)).unwrap_or(&self.first)
@@ -118,41 +48,41 @@ where
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    pub(super) fn open(&self, id: M::Id, machine: M) -> Handle<M> {
+    pub(crate) fn open(&self, id: M::Id, machine: M) -> Handle<M> {
         self.shard(id).open(id, machine)
     }
 
-    pub(super) fn file(&self, id: M::Id, machine: M) -> Handle<M> {
+    pub(crate) fn file(&self, id: M::Id, machine: M) -> Handle<M> {
         self.shard(id).file(id, machine)
     }
 
-    pub(super) fn staff(&self, id: M::Id) {
+    pub(crate) fn staff(&self, id: M::Id) {
         self.shard(id).staff(id);
     }
 
-    pub(super) fn find(&self, id: M::Id) -> Option<Handle<M>> {
+    pub(crate) fn find(&self, id: M::Id) -> Option<Handle<M>> {
         self.shard(id).find(id)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shards().map(|shard| shard.len()).sum()
     }
 
-    pub(super) fn slots(&self) -> impl Iterator<Item = Arc<Slot<M>>> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<Slot<M>>> {
         self.shards().flat_map(|shard| shard.slots())
     }
 
     /// Inputs that nobody has read, of all of them.
-    pub(super) fn fill(&self) -> Fill {
+    pub(crate) fn fill(&self) -> Fill {
         self.slots().map(|slot| slot.fill()).sum()
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = Arc<dyn Member>> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = Arc<dyn Member>> {
         self.named().map(|(name, directory)| Arc::new(Rooted { name, directory: directory.clone() }) as Arc<dyn Member>)
     }
 
     /// The roots and the supervisors.
-    pub(super) fn standing(&self) -> impl Iterator<Item = Standing> {
+    pub(crate) fn standing(&self) -> impl Iterator<Item = Standing> {
         self.named().flat_map(|(root, directory)| {
             let supervisor = Standing {
                 kind: Kind::Supervisor,
@@ -168,7 +98,7 @@ where
     }
 
     /// Every machine, each under its own lock and no other.
-    pub(super) fn parts(&self, now: Timestamp) -> impl Iterator<Item = PartView> {
+    pub(crate) fn parts(&self, now: Timestamp) -> impl Iterator<Item = PartView> {
         self.named().flat_map(move |(root, directory)| {
             let parent = supervisor_of(&root);
             directory.slots().into_iter().map(move |slot| part(&slot, &parent, now))
@@ -187,7 +117,7 @@ fn supervisor_of(root: &str) -> String {
 fn part<M: Part>(slot: &Slot<M>, supervisor: &str, now: Timestamp) -> PartView {
     let seen = slot.glance(|machine| (machine.owner(), machine.state()));
     let (owner, state) = seen.machine;
-    let id = M::actor(slot.id()).to_string();
+    let id = M::part(slot.id()).to_string();
     PartView {
         name: id.clone(),
         id,

@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use super::bus::{ELECTION, FACTS, Running, config, drained, events, interleaved, jetstream, stored, whole, within};
+use super::bus::{ELECTION, FACTS, Running, drained, events, interleaved, jetstream, stored, whole, within};
 use super::support::Home;
-use tandem_storage::BusConfig;
-use tandem_testbed::nats::Nats;
 
 #[tokio::test]
 async fn facts_survive_the_loss_of_the_streams_leader_each_once_and_in_order() {
-    let (home, nats) = (Home::new(), Nats::cluster(3).unwrap());
-    let bus = BusConfig { stream_replicas: 3, ..config(&nats) };
-    let process = home.open_on(&bus).await.unwrap();
+    let (home, nats) = Home::with_killable();
+    let process = home.open().await;
     let _running = Running::begin(&process);
-    let jetstream = jetstream(&nats).await;
+    let jetstream = jetstream(&home.bus).await;
     let leader = within(ELECTION, "a leader", || async {
         let mut stream = jetstream.get_stream(FACTS).await.ok()?;
         nats.server(&stream.info().await.ok()?.cluster.clone()?.leader?)

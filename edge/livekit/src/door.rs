@@ -1,0 +1,139 @@
+//! Who comes in: a token, parameters, and what the room says to them, all before the WebSocket is upgraded.
+//!
+//! ```text
+//!  GET /rtc/v1, /rtc ── token ── parameters ── join or resume ── first signal ──▶ 101 and the socket
+//!                         401       400           404, 503       403, 503
+//! ```
+
+mod entrance;
+mod params;
+mod refusal;
+mod ticket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tandem_core::room::signal::Topology;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::edge::Livekit;
+use crate::framing::LARGEST;
+use crate::socket::{self, Call};
+use crate::wires::{Line, Outgoing, Place};
+use refusal::Turned;
+use ticket::Ticket;
+
+pub(crate) use entrance::Entered;
+pub(crate) use params::Params;
+pub(crate) use ticket::token;
+
+/// How long a room may take to say whether somebody is in: clients give up after five seconds.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// The endpoints that are for participants.
+pub(crate) fn routes() -> Router<Arc<Livekit>> {
+    Router::new()
+        .route("/rtc/v1", get(single))
+        .route("/rtc/v1/validate", get(validate_single))
+        .route("/rtc", get(any))
+        .route("/rtc/validate", get(validate_any))
+        .layer(map_response(open_to_all))
+}
+
+/// Pages of any origin may ask: what lets them in is the token.
+pub(crate) async fn open_to_all(mut response: Response) -> Response {
+    let any = HeaderValue::from_static("*");
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, any.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, any);
+    response
+}
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+async fn single(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap, upgrade: Upgrade) -> Response {
+    enter(edge.0, query, &headers, upgrade, Some(Topology::Single)).await.unwrap_or_else(Turned::into_response)
+}
+
+async fn any(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap, upgrade: Upgrade) -> Response {
+    enter(edge.0, query, &headers, upgrade, None).await.unwrap_or_else(Turned::into_response)
+}
+
+async fn validate_single(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap) -> Response {
+    validate(&edge, query, &headers, Some(Topology::Single)).into_response()
+}
+
+async fn validate_any(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap) -> Response {
+    validate(&edge, query, &headers, None).into_response()
+}
+
+/// The same checks without coming in: browsers cannot see why an upgrade failed.
+fn validate(
+    edge: &Livekit,
+    RawQuery(query): RawQuery,
+    headers: &HeaderMap,
+    topology: Option<Topology>,
+) -> Result<(StatusCode, &'static str), Turned> {
+    let query = query.unwrap_or_default();
+    let ticket = Ticket::read(&edge.keys, token(headers, &query).as_deref())?;
+    let params = Params::read(&query, topology)?;
+    entrance::foresee(edge, &ticket, &params)?;
+    Ok((StatusCode::OK, "success"))
+}
+
+async fn enter(
+    edge: Arc<Livekit>,
+    RawQuery(query): RawQuery,
+    headers: &HeaderMap,
+    upgrade: Upgrade,
+    topology: Option<Topology>,
+) -> Result<Response, Turned> {
+    // Whoever asks for no WebSocket finds nothing here.
+    let upgrade = upgrade.map_err(|_| Turned::NotFound)?;
+    let query = query.unwrap_or_default();
+    let ticket = Ticket::read(&edge.keys, token(headers, &query).as_deref())?;
+    let params = Params::read(&query, topology)?;
+    let permit = edge.places.clone().try_acquire_owned().map_err(|_| Turned::Overload)?;
+    let mut entered = entrance::enter(&edge, &ticket, &params)?;
+    let first = match &mut entered {
+        Entered::Line(line, place) => Some(first_signal(&edge, line, place, params.is_resume()).await?),
+        Entered::Stranger => None,
+    };
+    debug!(client = params.client.name, is_resume = params.is_resume(), "signalling opened");
+    let upgrade = upgrade.max_message_size(LARGEST).max_frame_size(LARGEST);
+    let call = Call { bearer: ticket.bearer, params, entered, first };
+    Ok(upgrade.on_upgrade(async move |socket| {
+        socket::speak(edge, call, socket).await;
+        drop(permit);
+    }))
+}
+
+/// What the room says first.
+async fn first_signal(edge: &Livekit, line: &mut Line, place: &Place, is_resume: bool) -> Result<Outgoing, Turned> {
+    use tandem_core::room::signal::{RoomRequest, RoomSignal};
+    match timeout(ANSWER, line.queue.recv()).await {
+        Ok(Some(Outgoing::Signal(RoomSignal::Refused(refusal)))) => {
+            edge.wires.abandon(line);
+            Err(refusal.into())
+        }
+        Ok(Some(first)) => Ok(first),
+        Ok(None) | Err(_) => {
+            if !is_resume {
+                let _gone = edge.rooms.request(place.participant, RoomRequest::Leave);
+                edge.wires.abandon(line);
+            }
+            Err(Turned::Overload)
+        }
+    }
+}
