@@ -167,6 +167,24 @@ fn a_participant_whose_packet_panics_is_lost_alone() {
 }
 
 #[test]
+fn a_participant_whose_packet_breaks_on_its_way_out_is_lost_alone() {
+    let world = World::start(Config { break_on: Some(7_777), ..config(25_570, 2, 1) });
+    let [mut a, mut b, mut c] = three(&world, 0);
+    let formats = vec![(b.description().codecs[0].clone(), None)];
+    let spec = SendSpec { mid: "1".into(), ssrc: 7_777, rtx_ssrc: None, formats };
+    let (track, transport) = (track(0), transport(1));
+    let command = SfuCommand::Send { track, transport, spec: Arc::new(spec), wish: Wish::ALL };
+    world.pool.command(room(0), command).unwrap();
+    world.settle();
+    (0..10).for_each(|n| a.speak(n));
+    assert_eq!((c.hear(10).len(), b.hear_now()), (10, 0));
+    let broken = (transport.participant, SfuNews::Broken(TransportRole::Publisher));
+    world.until(|| world.listener.news.lock().contains(&broken));
+    assert_eq!(world.metrics.counter(Counter::MediaPanics), 1);
+    assert_eq!(world.metrics.counter(Counter::MediaWorkersRebuilt), 0);
+}
+
+#[test]
 fn rooms_and_calls_share_a_worker_and_its_limit_of_peers() {
     let world = World::start(Config { peers_per_worker: 2, ..config(25_560, 2, 1) });
     assert!(world.pool.open(room(0), transport(0)).is_ok());
