@@ -130,6 +130,12 @@ impl Engine {
         None
     }
 
+    /// Whether an address leads to a peer of a call.
+    #[must_use]
+    pub fn is_known(&self, from: SocketAddr) -> bool {
+        self.demux.owner_of(from).is_some()
+    }
+
     /// A packet came in: the first `len` bytes of the buffer. When it goes on to another leg it has been rewritten where
     /// it lies; behind it there must be room for [`SEAL_OVERHEAD`](crate::peer::SEAL_OVERHEAD).
     #[must_use]

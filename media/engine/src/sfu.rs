@@ -317,6 +317,13 @@ impl Sfu {
         self.demux.find(from, datagram).ok()
     }
 
+    /// Whether a check or authenticated media of that connection came from there in the last seconds.
+    #[must_use]
+    pub fn is_at(&self, now: Timestamp, place: usize, from: SocketAddr) -> bool {
+        let transport = self.transports.get(place).and_then(Option::as_ref);
+        transport.is_some_and(|transport| transport.peer.is_at(now, from))
+    }
+
     /// A datagram of the connection at a place came in; it lies at `begin` of what will be given to
     /// [`forward`](Self::forward), and must stay there until nothing is [filled](Self::poll_filled) any more.
     pub fn receive(&mut self, now: Timestamp, place: usize, from: SocketAddr, datagram: &mut [u8], begin: usize) {

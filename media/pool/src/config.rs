@@ -40,7 +40,8 @@ pub struct Config {
     pub peer_silence_timeout: Duration,
     /// Changes that may wait for a worker, 16..=1000000; beyond that the worker counts as stuck. Default 4096.
     pub queue: usize,
-    /// Drill hook: an RTP packet with this SSRC breaks the code that handles it. Default none.
+    /// Drill hook: an RTP packet with this SSRC, of a room also one that goes out, breaks the code that handles it.
+    /// Default none.
     pub break_on: Option<u32>,
 }
 

@@ -13,6 +13,9 @@ use crate::pair;
 /// as long as a worker is rebuilt.
 const RECEIVE_BUFFER: usize = 8 * 1_024 * 1_024;
 
+/// The same on the way out: a burst of frames to hundreds of receivers.
+const SEND_BUFFER: usize = 4 * 1_024 * 1_024;
+
 /// Bytes of one read: what the network joined from datagrams of one size and sender.
 pub(crate) const JOINED: usize = 64 * 1_024;
 
@@ -47,6 +50,7 @@ impl SharedPort {
     /// Port 0: any that is free.
     pub(crate) fn bind(address: IpAddr, port: u16) -> io::Result<Self> {
         let socket = pair::bind(address, port, RECEIVE_BUFFER)?;
+        socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
         let granted = socket2::SockRef::from(&socket).recv_buffer_size()?;
         if granted < RECEIVE_BUFFER {
             warn!(port, granted, wanted = RECEIVE_BUFFER, "small buffer for WebRTC; raise net.core.rmem_max");
@@ -73,12 +77,11 @@ impl SharedPort {
         self.state.max_gso_segments()
     }
 
-    /// Sends datagrams of one size, the last perhaps smaller.
+    /// Sends datagrams of one size, the last perhaps smaller. Of the ordinary class of service, all of them: runs cannot
+    /// have another, and packets of one connection must not overtake each other.
     pub(crate) fn send(&self, contents: &[u8], destination: SocketAddr, segment: usize) -> io::Result<()> {
-        if contents.len() <= segment {
-            return self.socket.send_to(contents, destination).map(|_| ());
-        }
-        let run = Transmit { destination, ecn: None, contents, segment_size: Some(segment), src_ip: None };
+        let segment_size = Some(segment).filter(|segment| *segment < contents.len());
+        let run = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
         self.state.try_send((&self.socket).into(), &run)
     }
 

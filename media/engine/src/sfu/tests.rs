@@ -1,2 +1,5 @@
 mod forwarding;
+mod hostile;
+mod layers;
+mod reports;
 mod world;

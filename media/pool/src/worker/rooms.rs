@@ -12,7 +12,7 @@ use tandem_core::machine::Refusal;
 use tandem_core::metric::Counter;
 use tandem_core::room::sfu::{DataChannel, SfuNews, TransportId};
 use tandem_core::time::Timestamp;
-use tandem_engine::peer::{Peer, Remote};
+use tandem_engine::peer::{Peer, Remote, is_stun};
 use tandem_engine::sfu::{Sfu, TICK};
 use tracing::error;
 
@@ -194,6 +194,10 @@ impl Worker<'_> {
         let sfu = &mut self.rooms.sfu;
         let search = AssertUnwindSafe(|| sfu.find(from, datagram));
         let Some(place) = catch_unwind(search).unwrap_or_default() else { return false };
+        // A far end that is gone may have left its port to one of a call.
+        if !is_stun(datagram) && !sfu.is_at(now, place, from) && self.engine.is_known(from) {
+            return false;
+        }
         let Some(found) = self.rooms.places.get(place).and_then(Clone::clone) else { return true };
         if found.is_over() || !self.seat.is_held_by(self.generation) {
             return true;
@@ -224,12 +228,19 @@ impl Worker<'_> {
 
     fn forward_to(&mut self, now: Timestamp, place: usize, found: &Arc<RoomBox>) {
         let Some(shared) = self.pool.shared_ports.get(self.index) else { return };
-        let segments = shared.segments();
+        let (segments, break_on) = (shared.segments(), self.pool.config.break_on);
         loop {
             let watch = self.watch();
             let (rooms, batch) = (&mut self.rooms, &self.batch);
             let (sfu, out) = (&mut rooms.sfu, &mut rooms.out);
-            let run = match watch.guarded(found.serial, || sfu.forward(now, place, batch, out, segments)) {
+            let step = || {
+                let run = sfu.forward(now, place, batch, out, segments);
+                if run.is_some() && break_on.is_some() && ssrc_of(out) == break_on {
+                    super::break_down();
+                }
+                run
+            };
+            let run = match watch.guarded(found.serial, step) {
                 Some(Some(run)) => run,
                 Some(None) => return,
                 None => return self.give_up_room(place, found),

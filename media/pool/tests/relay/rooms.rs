@@ -86,8 +86,8 @@ fn subscribe(world: &World, of: usize, to: usize, from: usize, browser: &Browser
 /// Three of one room, all of whom hear the first.
 fn three(world: &World, of: usize) -> [Browser; 3] {
     let browsers = [0, 1, 2].map(|n| join(world, of, of * 3 + n));
-    for n in 1..3 {
-        subscribe(world, of, of * 3 + n, of * 3, &browsers[n]);
+    for (n, browser) in browsers.iter().enumerate().skip(1) {
+        subscribe(world, of, of * 3 + n, of * 3, browser);
     }
     world.settle();
     browsers
@@ -164,6 +164,24 @@ fn a_participant_whose_packet_panics_is_lost_alone() {
     assert_eq!(c.hear(10).len(), 10);
     assert_eq!(b.hear_now(), 0);
     assert_eq!((broken(), world.metrics.counter(Counter::MediaWorkersRebuilt)), (1, 0));
+}
+
+#[test]
+fn a_participant_whose_packet_breaks_on_its_way_out_is_lost_alone() {
+    let world = World::start(Config { break_on: Some(7_777), ..config(25_570, 2, 1) });
+    let [mut a, mut b, mut c] = three(&world, 0);
+    let formats = vec![(b.description().codecs[0].clone(), None)];
+    let spec = SendSpec { mid: "1".into(), ssrc: 7_777, rtx_ssrc: None, formats };
+    let (track, transport) = (track(0), transport(1));
+    let command = SfuCommand::Send { track, transport, spec: Arc::new(spec), wish: Wish::ALL };
+    world.pool.command(room(0), command).unwrap();
+    world.settle();
+    (0..10).for_each(|n| a.speak(n));
+    assert_eq!((c.hear(10).len(), b.hear_now()), (10, 0));
+    let broken = (transport.participant, SfuNews::Broken(TransportRole::Publisher));
+    world.until(|| world.listener.news.lock().contains(&broken));
+    assert_eq!(world.metrics.counter(Counter::MediaPanics), 1);
+    assert_eq!(world.metrics.counter(Counter::MediaWorkersRebuilt), 0);
 }
 
 #[test]

@@ -57,7 +57,10 @@ pub(crate) fn reference() -> Result<String> {
 
 fn section(out: &mut String, values: &Map<String, Value>, name: &str, source: &str) -> Result<()> {
     for (docs, field) in documented_fields(source, name) {
-        let Some(value) = values.get(field).filter(|value| !value.is_object() && field != "trunk" && field != "key") else { continue };
+        let Some(value) = values.get(field).filter(|value| !value.is_object() && field != "trunk" && field != "key")
+        else {
+            continue;
+        };
         for line in docs {
             writeln!(out, "# {line}")?;
         }

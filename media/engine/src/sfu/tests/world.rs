@@ -102,6 +102,12 @@ pub(super) struct Guest {
     pub(super) loses: fn(u16) -> bool,
 }
 
+/// A track that somebody publishes, and whether it is muted.
+type Taken = (usize, TrackId, Arc<ReceiveSpec>, bool);
+
+/// A track that somebody is sent.
+type Sent = (usize, TrackId, Arc<SendSpec>, Wish, Arc<Forwarded>);
+
 /// See the module.
 pub(super) struct World {
     pub(super) sfu: Sfu,
@@ -109,8 +115,8 @@ pub(super) struct World {
     epoch: Instant,
     pub(super) guests: Vec<Guest>,
     pub(super) now: Timestamp,
-    taken: Vec<(usize, TrackId, Arc<ReceiveSpec>, bool)>,
-    sent: Vec<(usize, TrackId, Arc<SendSpec>, Wish, Arc<Forwarded>)>,
+    taken: Vec<Taken>,
+    sent: Vec<Sent>,
     pub(super) segments: usize,
     pub(super) runs: Vec<Run>,
 }
