@@ -213,9 +213,13 @@ impl<'a> Worker<'a> {
     fn read_shared(&mut self) {
         let Some(shared) = self.pool.shared_ports.get(self.index) else { return };
         let mut reads = [Joined::NOTHING; READS];
+        self.rooms.begin_turn();
         for _ in 0..SHARED_BURST {
             if !self.seat.is_held_by(self.generation) {
                 return;
+            }
+            if self.rooms.has_done_enough() {
+                break;
             }
             let now = self.pool.clock.mono();
             match shared.receive(&mut self.batch, &mut reads) {

@@ -21,6 +21,9 @@ use crate::pool::Pool;
 use crate::room_box::{Order, RoomBox};
 use crate::shared_port::JOINED;
 
+/// Packets that are sent on in one turn, give or take what one read brings: some tens of milliseconds.
+const TURN: usize = 16_384;
+
 /// News that wait for room in an inbox. Beyond that they are lost.
 const UNTOLD: usize = 16_384;
 
@@ -35,6 +38,8 @@ pub(super) struct RoomsHere {
     broken: VecDeque<Arc<RoomBox>>,
     /// A run of packets on its way out.
     out: Box<[u8]>,
+    /// Packets that were sent on in this turn.
+    sent: usize,
     next_tick: Timestamp,
 }
 
@@ -48,6 +53,7 @@ impl RoomsHere {
             untold: VecDeque::new(),
             broken: VecDeque::new(),
             out: vec![0; JOINED].into(),
+            sent: 0,
             next_tick: pool.clock.mono(),
         }
     }
@@ -60,6 +66,15 @@ impl RoomsHere {
     /// Whether so many packets wait that no more should be read.
     pub(super) fn is_full(&self) -> bool {
         self.sfu.is_full()
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Whether others must have their turn before more is read.
+    pub(super) fn has_done_enough(&self) -> bool {
+        self.sent >= TURN
     }
 
     fn at(&self, place: usize) -> Option<Arc<RoomBox>> {
@@ -251,6 +266,7 @@ impl Worker<'_> {
             // What does not fit into the send buffer is lost, as in any network.
             if let Some(packets) = self.rooms.out.get(..run.len) {
                 let _ = shared.send(packets, run.to, run.segment);
+                self.rooms.sent += run.len.div_ceil(run.segment);
             }
         }
     }
