@@ -86,6 +86,25 @@ install_prometheus() {
         RUNLEVEL=1 install_packages prometheus
 }
 
+# Clients that rooms are tested with, as they are published.
+sdk=ops/tandem/tests/e2e/sdk
+sdk_python=$HOME/.cache/tandem/sdk-python
+
+prepare_sdks() {
+    cmp -s "$sdk/requirements.txt" "$sdk_python/requirements.txt" ||
+        step "install the Python SDK of rooms" install_sdk_python
+    [[ $sdk/node_modules/.package-lock.json -nt $sdk/package-lock.json ]] ||
+        step "install the JavaScript SDKs of rooms" npm --prefix "$sdk" ci --no-audit --no-fund --loglevel=error
+}
+
+install_sdk_python() {
+    python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3 python3-venv
+    rm -rf "$sdk_python"
+    python3 -m venv "$sdk_python" &&
+        "$sdk_python/bin/pip" install --quiet --disable-pip-version-check -r "$sdk/requirements.txt" &&
+        cp "$sdk/requirements.txt" "$sdk_python/"
+}
+
 # The web client's dependencies, when the lock says others than are there.
 install_web() (
     cd edge/web

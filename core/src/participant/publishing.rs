@@ -29,7 +29,9 @@ impl Participant {
         let is_known = self.announced.iter().any(|it| it.cid == publish.cid);
         let count = self.announced.len() + self.me.tracks.len();
         if !self.may_publish(&publish) || !is_known && count >= MAX_TRACKS {
-            return Effects::new();
+            let outcome = if self.may_publish(&publish) { Outcome::TooLarge } else { Outcome::NotAllowed };
+            let refusal = RoomSignal::NotPublished { cid: publish.cid.clone(), outcome };
+            return smallvec![ParticipantEffect::Signal(refusal)];
         }
         self.announced.retain(|it| it.cid != publish.cid);
         self.announced.push(publish.clone());

@@ -132,6 +132,13 @@ pub enum RoomSignal {
         /// The track.
         track: Arc<TrackView>,
     },
+    /// What he announced is not taken.
+    NotPublished {
+        /// His name for it.
+        cid: Arc<str>,
+        /// Why.
+        outcome: Outcome,
+    },
     /// Participants came, changed or left.
     Participants(Arc<[Arc<ParticipantView>]>),
     /// The room changed.

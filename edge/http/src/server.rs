@@ -119,6 +119,8 @@ async fn converse(
         let mut request = request.map(Body::new);
         let client = client(&trusted, from.ip(), request.headers());
         request.extensions_mut().insert(CameFrom(client));
+        // For routes of other edges that are mounted here.
+        request.extensions_mut().insert(client);
         routes.call(request)
     });
     let connection = http1::Builder::new()

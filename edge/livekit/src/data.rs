@@ -14,7 +14,7 @@
 mod kept;
 mod packet;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use tandem_core::room::RoomIdentity;
 use tandem_core::room::sfu::{DataChannel, DataOut, TransportId};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::config::Config;
 use crate::wires::Wires;
@@ -50,7 +50,7 @@ enum Job {
 /// See the module.
 pub(crate) struct Relay {
     rooms: Arc<dyn RoomPort>,
-    sfu: Arc<dyn SfuPort>,
+    sfu: OnceLock<Arc<dyn SfuPort>>,
     wires: Arc<Wires>,
     queue: mpsc::Sender<Job>,
     /// Locked by whoever passes on.
@@ -62,10 +62,17 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(config: &Config, rooms: Arc<dyn RoomPort>, sfu: Arc<dyn SfuPort>, wires: Arc<Wires>) -> Self {
+    pub(crate) fn new(config: &Config, rooms: Arc<dyn RoomPort>, wires: Arc<Wires>) -> Self {
         let (queue, waiting) = mpsc::channel(config.data_queue.max(16));
         let waiting = Mutex::new(waiting);
-        Self { rooms, sfu, wires, queue, waiting, kept: DashMap::new(), most: config.replay_bytes }
+        Self { rooms, sfu: OnceLock::new(), wires, queue, waiting, kept: DashMap::new(), most: config.replay_bytes }
+    }
+
+    /// Where messages go.
+    pub(crate) fn connect(&self, sfu: Arc<dyn SfuPort>) {
+        if self.sfu.set(sfu).is_err() {
+            error!("data is connected already");
+        }
     }
 
     /// Queues a message. Never waits.
@@ -181,8 +188,9 @@ impl Relay {
     /// A worker that is stuck gets some time, but only for what must not be lost.
     async fn send(&self, conference: ConferenceId, out: DataOut) {
         let attempts = if out.channel == DataChannel::Reliable { ATTEMPTS } else { 1 };
+        let Some(sfu) = self.sfu.get() else { return };
         for _ in 0..attempts {
-            if self.sfu.send(conference, out.clone()).is_ok() {
+            if sfu.send(conference, out.clone()).is_ok() {
                 return;
             }
             sleep(PAUSE).await;

@@ -10,10 +10,10 @@ mod params;
 mod refusal;
 mod ticket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{RawQuery, State};
@@ -22,11 +22,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use tandem_core::event::Context;
 use tandem_core::room::signal::Topology;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::edge::Livekit;
+use crate::edge::{Livekit, RefusedJoin};
 use crate::framing::LARGEST;
 use crate::socket::{self, Call};
 use crate::wires::{Line, Outgoing, Place};
@@ -44,10 +46,15 @@ const ANSWER: Duration = Duration::from_secs(4);
 pub(crate) fn routes() -> Router<Arc<Livekit>> {
     Router::new()
         .route("/rtc/v1", get(single))
-        .route("/rtc/v1/validate", get(validate_single))
+        .route("/rtc/v1/validate", get(validate_single).options(may_ask))
         .route("/rtc", get(any))
-        .route("/rtc/validate", get(validate_any))
+        .route("/rtc/validate", get(validate_any).options(may_ask))
         .layer(map_response(open_to_all))
+}
+
+/// What browsers ask before they ask with a header.
+async fn may_ask() -> StatusCode {
+    StatusCode::OK
 }
 
 /// Pages of any origin may ask: what lets them in is the token.
@@ -62,12 +69,27 @@ pub(crate) async fn open_to_all(mut response: Response) -> Response {
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-async fn single(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap, upgrade: Upgrade) -> Response {
-    enter(edge.0, query, &headers, upgrade, Some(Topology::Single)).await.unwrap_or_else(Turned::into_response)
+type Address = Option<Extension<IpAddr>>;
+
+async fn single(
+    edge: State<Arc<Livekit>>,
+    query: RawQuery,
+    headers: HeaderMap,
+    from: Address,
+    upgrade: Upgrade,
+) -> Response {
+    let (from, topology) = (from.map(|it| it.0), Some(Topology::Single));
+    enter(edge.0, query, &headers, from, upgrade, topology).await.unwrap_or_else(Turned::into_response)
 }
 
-async fn any(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap, upgrade: Upgrade) -> Response {
-    enter(edge.0, query, &headers, upgrade, None).await.unwrap_or_else(Turned::into_response)
+async fn any(
+    edge: State<Arc<Livekit>>,
+    query: RawQuery,
+    headers: HeaderMap,
+    from: Address,
+    upgrade: Upgrade,
+) -> Response {
+    enter(edge.0, query, &headers, from.map(|it| it.0), upgrade, None).await.unwrap_or_else(Turned::into_response)
 }
 
 async fn validate_single(edge: State<Arc<Livekit>>, query: RawQuery, headers: HeaderMap) -> Response {
@@ -96,6 +118,7 @@ async fn enter(
     edge: Arc<Livekit>,
     RawQuery(query): RawQuery,
     headers: &HeaderMap,
+    from: Option<IpAddr>,
     upgrade: Upgrade,
     topology: Option<Topology>,
 ) -> Result<Response, Turned> {
@@ -105,11 +128,9 @@ async fn enter(
     let ticket = Ticket::read(&edge.keys, token(headers, &query).as_deref())?;
     let params = Params::read(&query, topology)?;
     let permit = edge.places.clone().try_acquire_owned().map_err(|_| Turned::Overload)?;
-    let mut entered = entrance::enter(&edge, &ticket, &params)?;
-    let first = match &mut entered {
-        Entered::Line(line, place) => Some(first_signal(&edge, line, place, params.is_resume()).await?),
-        Entered::Stranger => None,
-    };
+    let context = entrance::context(&edge, &ticket);
+    let admitted = admitted(&edge, &ticket, &params, &context).await;
+    let (entered, first) = admitted.inspect_err(|turned| note(&edge, &ticket, context, from, *turned))?;
     debug!(client = params.client.name, is_resume = params.is_resume(), "signalling opened");
     let upgrade = upgrade.max_message_size(LARGEST).max_frame_size(LARGEST);
     let call = Call { bearer: ticket.bearer, params, entered, first };
@@ -117,6 +138,29 @@ async fn enter(
         socket::speak(edge, call, socket).await;
         drop(permit);
     }))
+}
+
+/// Comes in, with what the room says first.
+async fn admitted(
+    edge: &Livekit,
+    ticket: &Ticket,
+    params: &Params,
+    context: &Context,
+) -> Result<(Entered, Option<Outgoing>), Turned> {
+    let mut entered = entrance::enter(edge, ticket, params, context)?;
+    let first = match &mut entered {
+        Entered::Line(line, place) => Some(first_signal(edge, line, place, params.is_resume()).await?),
+        Entered::Stranger => None,
+    };
+    Ok((entered, first))
+}
+
+/// Tells of somebody for whom there was no seat.
+fn note(edge: &Livekit, ticket: &Ticket, context: Context, from: Option<IpAddr>, turned: Turned) {
+    if let Turned::Full { seats, origin } = turned {
+        let (room, identity) = (ticket.room.clone(), ticket.identity.clone());
+        (edge.refused)(RefusedJoin { context, room, identity, seats, origin, from });
+    }
 }
 
 /// What the room says first.

@@ -1,14 +1,18 @@
 //! The edge as a whole: what it is made of, and what the machines see of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use bytes::Bytes;
+use tandem_core::event::Context;
 use tandem_core::id::{ConferenceId, NodeId, ParticipantId};
 use tandem_core::machine::{Refusal, Stamp};
 use tandem_core::ports::{DataPort, RoomEdgePort, RoomPort, SfuPort};
 use tandem_core::room::sfu::DataChannel;
 use tandem_core::room::signal::RoomSignal;
+use tandem_core::room::view::LimitOrigin;
+use tandem_core::room::{RoomIdentity, RoomName};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -17,15 +21,32 @@ use crate::keys::Keys;
 use crate::wires::Wires;
 use crate::{door, twirp};
 
-/// What the edge needs of the world.
+/// What the edge needs of the world from the start.
 #[derive(Clone)]
 pub struct Deps {
     /// The rooms' actors.
     pub rooms: Arc<dyn RoomPort>,
-    /// The media pool.
-    pub sfu: Arc<dyn SfuPort>,
     /// This node.
     pub node: NodeId,
+    /// Hears of everybody for whom there was no seat. Must not wait.
+    pub refused: Arc<dyn Fn(RefusedJoin) + Send + Sync>,
+}
+
+/// Somebody for whom there was no seat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedJoin {
+    /// Ids of his request.
+    pub context: Context,
+    /// Where he wanted to go.
+    pub room: RoomName,
+    /// Who he is.
+    pub identity: RoomIdentity,
+    /// How many seats there are.
+    pub seats: u32,
+    /// Who says so.
+    pub origin: LimitOrigin,
+    /// Where he is, if the server that the routes are mounted in tells (as an extension of that type).
+    pub from: Option<IpAddr>,
 }
 
 /// Rooms on LiveKit's wire.
@@ -34,6 +55,7 @@ pub struct Livekit {
     pub(crate) keys: Keys,
     pub(crate) rooms: Arc<dyn RoomPort>,
     pub(crate) node: NodeId,
+    pub(crate) refused: Arc<dyn Fn(RefusedJoin) + Send + Sync>,
     pub(crate) wires: Arc<Wires>,
     /// Places for sockets.
     pub(crate) places: Arc<Semaphore>,
@@ -41,7 +63,7 @@ pub struct Livekit {
 }
 
 impl Livekit {
-    /// An edge that nobody is connected to.
+    /// An edge that nobody is connected to. Without a [media pool](Self::connect) it passes no data on.
     #[must_use]
     pub fn new(config: Config, deps: Deps) -> Arc<Self> {
         let wires = Arc::new(Wires::new(config.signal_queue));
@@ -49,11 +71,17 @@ impl Livekit {
             keys: Keys::new(&config.key),
             wires: wires.clone(),
             places: Arc::new(Semaphore::new(config.connections)),
-            data: Relay::new(&config, deps.rooms.clone(), deps.sfu, wires),
+            data: Relay::new(&config, deps.rooms.clone(), wires),
             rooms: deps.rooms,
             node: deps.node,
+            refused: deps.refused,
             config,
         })
+    }
+
+    /// Joins it to the media pool. Once: a second one is not taken.
+    pub fn connect(&self, sfu: Arc<dyn SfuPort>) {
+        self.data.connect(sfu);
     }
 
     /// `/rtc`, `/rtc/v1`, their `validate`, and `/twirp/*`.

@@ -31,4 +31,4 @@ mod version;
 mod wires;
 
 pub use config::Config;
-pub use edge::{Deps, Livekit};
+pub use edge::{Deps, Livekit, RefusedJoin};

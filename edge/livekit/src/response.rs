@@ -7,11 +7,11 @@ mod participants;
 mod room;
 mod tracks;
 
-use livekit_protocol::request_response::Reason;
+use livekit_protocol::request_response::{Reason, Request as Asked};
 use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::{
-    ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, MediaSectionsRequirement, MuteTrackRequest,
-    ParticipantUpdate, RequestResponse, RoomUpdate, SpeakerInfo, SpeakersChanged, SubscriptionError,
+    AddTrackRequest, ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, MediaSectionsRequirement,
+    MuteTrackRequest, ParticipantUpdate, RequestResponse, RoomUpdate, SpeakerInfo, SpeakersChanged, SubscriptionError,
     SubscriptionPermissionUpdate, SubscriptionResponse, TrackPublishedResponse, TrackSubscribed,
     TrackUnpublishedResponse,
 };
@@ -69,6 +69,10 @@ fn update(talk: &Talk<'_>, signal: RoomSignal) -> Option<Response> {
         }
         RoomSignal::Published { cid, track: view } => {
             Response::TrackPublished(TrackPublishedResponse { cid: cid.as_ref().into(), track: Some(track(&view)) })
+        }
+        RoomSignal::NotPublished { cid, outcome } => {
+            let asked = Asked::AddTrack(AddTrackRequest { cid: cid.as_ref().into(), ..AddTrackRequest::default() });
+            Response::RequestResponse(RequestResponse { request: Some(asked), ..outcome_of(0, outcome) })
         }
         RoomSignal::Participants(views) => {
             Response::Update(ParticipantUpdate { participants: views.iter().map(|view| participant(view)).collect() })

@@ -30,6 +30,7 @@ mod records;
 mod sctp;
 mod srtp;
 mod stun;
+mod waiting;
 mod window;
 
 use std::collections::VecDeque;

@@ -24,11 +24,17 @@ pub(crate) enum Entered {
 }
 
 /// Joins or resumes.
-pub(super) fn enter(edge: &Livekit, ticket: &Ticket, params: &Params) -> Result<Entered, Turned> {
+pub(super) fn enter(edge: &Livekit, ticket: &Ticket, params: &Params, context: &Context) -> Result<Entered, Turned> {
     match params.resume {
-        None => join(edge, ticket, params),
+        None => join(edge, ticket, params, context),
         Some(participant) => Ok(participant.and_then(|it| resume(edge, ticket, it)).unwrap_or(Entered::Stranger)),
     }
+}
+
+/// Ids of a request.
+pub(super) fn context(edge: &Livekit, ticket: &Ticket) -> Context {
+    let correlation_id = CorrelationId::from_uuid(Uuid::new_v4());
+    Context { tenant: ticket.bearer.tenant.clone(), correlation_id, node: edge.node }
 }
 
 /// What a join would be told, as far as that can be known.
@@ -49,7 +55,7 @@ pub(super) fn foresee(edge: &Livekit, ticket: &Ticket, params: &Params) -> Resul
     }
 }
 
-fn join(edge: &Livekit, ticket: &Ticket, params: &Params) -> Result<Entered, Turned> {
+fn join(edge: &Livekit, ticket: &Ticket, params: &Params, context: &Context) -> Result<Entered, Turned> {
     let claims = &ticket.bearer.claims;
     let participant = ParticipantId::from_uuid(Uuid::now_v7());
     let metadata = if params.metadata.is_empty() { &claims.metadata } else { &params.metadata };
@@ -58,11 +64,7 @@ fn join(edge: &Livekit, ticket: &Ticket, params: &Params) -> Result<Entered, Tur
     let join = Join {
         participant,
         conference: ConferenceId::from_uuid(Uuid::now_v7()),
-        context: Context {
-            tenant: ticket.bearer.tenant.clone(),
-            correlation_id: CorrelationId::from_uuid(Uuid::new_v4()),
-            node: edge.node,
-        },
+        context: context.clone(),
         room: ticket.room.clone(),
         identity: ticket.identity.clone(),
         name: claims.name.as_str().into(),

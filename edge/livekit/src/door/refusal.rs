@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tandem_core::room::signal::JoinRefusal;
+use tandem_core::room::view::LimitOrigin;
 
 use crate::keys::Unauthenticated;
 
@@ -19,8 +20,8 @@ pub(crate) enum Turned {
     NotFound,
     #[error("requested room does not exist")]
     NoRoom,
-    #[error("the room is full: {seats} participants ({origin})")]
-    Full { seats: u32, origin: &'static str },
+    #[error("the room is full: {seats} participants ({})", .origin.name())]
+    Full { seats: u32, origin: LimitOrigin },
     #[error("the server is at its limit, try again later")]
     Overload,
     #[error("the server is shutting down")]
@@ -30,7 +31,7 @@ pub(crate) enum Turned {
 impl From<JoinRefusal> for Turned {
     fn from(refusal: JoinRefusal) -> Self {
         match refusal {
-            JoinRefusal::ParticipantLimit { seats, origin } => Self::Full { seats, origin: origin.name() },
+            JoinRefusal::ParticipantLimit { seats, origin } => Self::Full { seats, origin },
             JoinRefusal::NoRoom => Self::NoRoom,
             JoinRefusal::Overload => Self::Overload,
             JoinRefusal::Shutdown => Self::Shutdown,

@@ -102,6 +102,9 @@ async fn a_room_that_refuses_says_why() {
         *world.rooms.refusal.lock() = Some(refusal);
         assert_eq!(Client::open(&world, &path).await.err(), Some((status, text.to_owned())));
     }
+    let noted = world.refused.lock().clone();
+    let [noted] = noted.as_slice() else { panic!("who found no seat is noted, nobody else") };
+    assert_eq!((noted.identity.as_str(), noted.seats, noted.origin), ("alice", 50, LimitOrigin::Room));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use tandem_core::room::signal::{Join, JoinRefusal, Joined, RoomRequest, RoomSign
 use tandem_core::room::view::{LeaveReason, LimitOrigin, ParticipantView, RoomView, SeatLimit};
 use tandem_core::room::{RoomIdentity, RoomName};
 use tandem_core::time::WallTime;
-use tandem_livekit::{Config, Deps, Livekit};
+use tandem_livekit::{Config, Deps, Livekit, RefusedJoin};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -64,6 +64,7 @@ pub(crate) struct World {
     pub(crate) edge: Arc<Livekit>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) sfu: Arc<Sfu>,
+    pub(crate) refused: Arc<Mutex<Vec<RefusedJoin>>>,
     pub(crate) address: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -82,8 +83,11 @@ impl World {
     pub(crate) async fn with(config: Config) -> Self {
         let (rooms, sfu) = (Arc::new(Rooms::default()), Arc::new(Sfu::default()));
         let node = NodeId::from_uuid(Uuid::from_u128(1));
-        let deps = Deps { rooms: rooms.clone(), sfu: sfu.clone(), node };
+        let refused = Arc::new(Mutex::new(Vec::new()));
+        let noted = refused.clone();
+        let deps = Deps { rooms: rooms.clone(), node, refused: Arc::new(move |it| noted.lock().push(it)) };
         let edge = Livekit::new(config.for_development(), deps);
+        edge.connect(sfu.clone());
         assert!(rooms.edge.set(edge.clone()).is_ok());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -92,7 +96,7 @@ impl World {
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
             tokio::spawn(async move { relaying.relay().await }),
         ];
-        Self { edge, rooms, sfu, address, tasks }
+        Self { edge, rooms, sfu, refused, address, tasks }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -26,12 +26,7 @@ use super::guard::init_tag;
 use super::identity::Identity;
 use super::records::{KeptRecords, Records};
 use super::sctp::{Association, Incoming, MESSAGE_LIMIT};
-
-/// Bytes that may wait on the reliable channel.
-const RELIABLE_LIMIT: usize = 1024 * 1024;
-
-/// Bytes that may wait on each of the others: half a second at 4 Mbit/s. What is older is worth nothing.
-const LOSSY_LIMIT: usize = 256 * 1024;
+use super::waiting::Waiting;
 
 /// Bytes of messages that wait to be polled. More stay in the window.
 const INBOX: usize = 256 * 1024;
@@ -127,8 +122,13 @@ pub(super) struct Data {
     channels: Channels,
     /// What is to be sent on which stream once the association is up.
     early: VecDeque<(u16, Bytes)>,
+    reliable: Waiting,
+    lossy: Waiting,
+    tracks: Waiting,
     inbox: VecDeque<(DataChannel, Bytes)>,
     inbox_bytes: usize,
+    /// There may be messages that found no room in it.
+    has_more: bool,
     out: VecDeque<Bytes>,
     counts: DataCounts,
     used: Timestamp,
@@ -144,8 +144,12 @@ impl Data {
             is_new: true,
             channels: at.kept.channels.lock().clone(),
             early: VecDeque::new(),
+            reliable: Waiting::default(),
+            lossy: Waiting::default(),
+            tracks: Waiting::default(),
             inbox: VecDeque::new(),
             inbox_bytes: 0,
+            has_more: false,
             out: VecDeque::new(),
             counts: DataCounts::default(),
             used: at.now,
@@ -179,8 +183,7 @@ impl Data {
 
     /// Does what is due by time alone.
     pub(super) fn expire(&mut self, at: At<'_>) {
-        if let Some(association) = &mut self.association {
-            association.expire(at.instant);
+        if self.association.as_mut().is_some_and(|association| association.expire(at.instant)) {
             self.settle(at);
         }
         if self.channels.is_empty() && !self.records.is_parked() && self.used + IDLE <= at.now {
@@ -198,18 +201,30 @@ impl Data {
         }
         let id = self.channels.find(kind).ok_or(DataRefused::NotOpen)?.id;
         let association = self.association.as_mut().ok_or(DataRefused::NotOpen)?;
-        let limit = if kind == DataChannel::Reliable { RELIABLE_LIMIT } else { LOSSY_LIMIT };
-        let early: usize = self.early.iter().filter(|it| it.0 == id).map(|it| weight(&it.1)).sum();
-        if early + association.waiting(id) + message.len() > limit {
+        // A message without a byte is sent as one (RFC 8831, 6.6).
+        let len = message.len().max(1);
+        let early: usize = self.early.iter().filter(|it| it.0 == id).map(|it| it.1.len().max(1)).sum();
+        let waiting = early + association.waiting(id);
+        let sent = match kind {
+            DataChannel::Reliable => &mut self.reliable,
+            DataChannel::Lossy => &mut self.lossy,
+            DataChannel::Tracks => &mut self.tracks,
+        };
+        if !sent.has_room(kind, waiting, len) {
             self.counts.full += 1;
-            self.is_broken = kind == DataChannel::Reliable;
-            return Err(if self.is_broken { DataRefused::Broken } else { DataRefused::Full });
+            if kind != DataChannel::Reliable {
+                return Err(DataRefused::Full);
+            }
+            self.is_broken = true;
+            self.lose(at);
+            return Err(DataRefused::Broken);
         }
         if !association.is_connected() {
             self.early.push_back((id, message.clone()));
         } else if !association.send(at.instant, id, message) {
             return Err(DataRefused::NotOpen);
         }
+        sent.note(len);
         self.counts.sent += 1;
         self.used = at.now;
         self.settle(at);
@@ -218,7 +233,7 @@ impl Data {
 
     /// The next message that came.
     pub(super) fn poll(&mut self, at: At<'_>) -> Option<(DataChannel, Bytes)> {
-        if self.inbox.is_empty() {
+        if self.inbox.is_empty() && self.has_more {
             self.settle(at);
         }
         let (kind, message) = self.inbox.pop_front()?;
@@ -310,11 +325,12 @@ impl Data {
         {
             self.file(at, &mut association, id, incoming);
         }
+        self.has_more = self.inbox_bytes >= INBOX;
         for packet in association.transmit(at.instant) {
             self.seal(at, &packet);
         }
-        self.is_broken |= association.is_abused(self.inbox_bytes >= INBOX);
-        if association.has_ended() {
+        self.is_broken |= association.is_abused(self.has_more);
+        if association.has_ended() || self.is_broken {
             self.lose(at);
         } else {
             self.association = Some(association);

@@ -131,11 +131,13 @@ impl Association {
         }
     }
 
-    /// Does what is due by time alone.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if self.library.poll_timeout().is_some_and(|due| due <= now) {
+    /// Does what is due by time alone. `false`: nothing was.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let is_due = self.library.poll_timeout().is_some_and(|due| due <= now);
+        if is_due {
             self.library.handle_timeout(now);
         }
+        is_due
     }
 
     /// Forgets the events, but for streams that the far end reset.

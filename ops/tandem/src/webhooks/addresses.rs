@@ -2,12 +2,12 @@
 //! a name which changes its mind between two looks leads nowhere.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::net::lookup_host;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// Names that are looked up at a time. One that a name server keeps waiting occupies a thread until the system gives up,
 /// which nothing can shorten: the next ones wait, and their requests end in time without having begun.
@@ -29,8 +29,7 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let (free, allow_private) = (self.free.clone(), self.allow_private);
         Box::pin(async move {
-            let asked = async move { Ok(lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>()) };
-            let mut found = bounded(free, asked).await?;
+            let mut found = bounded(free, move || Ok((name.as_str(), 0).to_socket_addrs()?.collect())).await?;
             found.retain(|address| allow_private || is_public(address.ip()));
             if found.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no public address").into());
@@ -43,11 +42,11 @@ impl Resolve for Names {
 /// Holds a place for as long as the look-up lasts, also when nobody waits for it any more.
 async fn bounded(
     free: Arc<Semaphore>,
-    asked: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> io::Result<Vec<SocketAddr>> {
     let place = free.acquire_owned().await.map_err(io::Error::other)?;
-    let lasting = tokio::spawn(async move {
-        let found = asked.await;
+    let lasting = spawn_blocking(move || {
+        let found = look_up();
         drop(place);
         found
     });
@@ -99,6 +98,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -165,10 +165,13 @@ mod tests {
     #[tokio::test]
     async fn look_ups_that_nobody_waits_for_any_more_keep_their_places_until_they_end() {
         let names = Names::new(true);
-        let (end, _) = tokio::sync::watch::channel(false);
+        let end = Arc::new(Barrier::new(LOOK_UPS + 1));
         let hangs = || {
-            let mut ended = end.subscribe();
-            async move { ended.wait_for(|it| *it).await.map(|_| Vec::new()).map_err(io::Error::other) }
+            let end = end.clone();
+            move || {
+                end.wait();
+                Ok(Vec::new())
+            }
         };
         for _ in 0..LOOK_UPS {
             let request = bounded(names.free.clone(), hangs());
@@ -176,7 +179,7 @@ mod tests {
         }
         assert_eq!(names.free.available_permits(), 0);
         let next = tokio::spawn(names.resolve("localhost".parse().unwrap()));
-        end.send(true).unwrap();
+        spawn_blocking(move || end.wait()).await.unwrap();
         assert!(timeout(Duration::from_secs(20), next).await.unwrap().unwrap().is_ok(), "it waited for a place");
     }
 }

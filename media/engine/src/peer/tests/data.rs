@@ -352,6 +352,22 @@ fn a_client_that_takes_nothing_is_broken_by_what_is_reliable_only() {
 }
 
 #[test]
+fn many_short_messages_wait_in_bounds_too_and_none_is_refused_to_who_takes_them() {
+    let (mut side, mut page) = Page::open();
+    let message = Bytes::from_static(b"!");
+    for _ in 0..100 {
+        for _ in 0..200 {
+            side.peer.send_data(page.now, DataChannel::Lossy, &message).unwrap();
+        }
+        page.settle(&mut side);
+        page.wait(&mut side, Duration::from_millis(300));
+    }
+    assert_eq!(page.on(2).len(), 20_000);
+    let sent = (0..20_000).map_while(|_| side.peer.send_data(page.now, DataChannel::Lossy, &message).ok());
+    assert_eq!(sent.count(), 8_192);
+}
+
+#[test]
 fn a_channel_that_the_client_closes_is_gone_and_may_come_again() {
     let (mut side, mut page) = Page::open();
     let now = page.instant();
