@@ -53,8 +53,9 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// How often it is looked how all fare.
 const QUALITY: Duration = Duration::from_secs(5);
 
-/// Packets that may wait for their receivers until they are fetched: then it is time to fetch them.
-const WAITING: usize = 4_096;
+/// Packets that may wait for their receivers until they are fetched: then it is time to fetch them. Some ten milliseconds
+/// of work, so that of a full worker's packets several go to each of a thousand receivers at a time.
+const WAITING: usize = 8_192;
 
 /// See the module.
 pub struct Sfu {
@@ -472,7 +473,7 @@ impl Sfu {
         let silence = self.silence;
         let Some(transport) = self.transport(place) else { return };
         let participant = transport.id.participant;
-        let (is_due, news) = transport.expire(now, silence);
+        let news = transport.expire(now, silence);
         let changed: Vec<_> = transport
             .intakes
             .iter_mut()
@@ -486,9 +487,6 @@ impl Sfu {
         }
         if is_open {
             self.talking.push_back(place);
-        }
-        if is_due {
-            self.due.push_back(place);
         }
         for slot in changed {
             self.aim_all(place, slot);

@@ -219,7 +219,13 @@ impl<'a> Worker<'a> {
             }
             let now = self.pool.clock.mono();
             match shared.receive(&mut self.batch, &mut reads) {
-                Ok(count) => self.take_reads(now, reads.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    self.take_reads(now, reads.get(..count).unwrap_or_default());
+                    // There was no more, and whatever came since has its own event.
+                    if count < READS {
+                        return;
+                    }
+                }
                 Err(empty) if empty.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
             }

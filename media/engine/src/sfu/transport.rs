@@ -323,8 +323,8 @@ impl Transport {
         !self.missed.is_empty()
     }
 
-    /// Does what is due by time. Gives whether there is something to send, and what is to be told.
-    pub(super) fn expire(&mut self, now: Timestamp, silence: Duration) -> (bool, Option<SfuNews>) {
+    /// Does what is due by time. Gives what is to be told.
+    pub(super) fn expire(&mut self, now: Timestamp, silence: Duration) -> Option<SfuNews> {
         self.peer.expire(now);
         self.repaired = 0;
         if now >= self.next_report && self.peer.is_connected() {
@@ -332,9 +332,7 @@ impl Transport {
             self.reporting = Some((0, 0));
         }
         let is_gone = self.heard.is_some_and(|heard| now - heard >= silence);
-        let news =
-            (is_gone && !std::mem::replace(&mut self.is_silent, is_gone)).then_some(SfuNews::Silent(self.id.role));
-        (true, news)
+        (is_gone && !std::mem::replace(&mut self.is_silent, is_gone)).then_some(SfuNews::Silent(self.id.role))
     }
 
     /// The next datagram of our own accord, and where to.
@@ -399,6 +397,7 @@ impl Transport {
         }
         to.receiver_report(&blocks)?;
         to.description(rtcp::OURS)?;
+        let empty = to.len();
         while let Some(it) = self.forwards.get_mut(forward).filter(|_| to.len() + 48 <= COMPOUND) {
             if let Some((ssrc, clock, clock_rate_hz, sent)) = it.as_mut().and_then(|it| it.report()) {
                 to.sender_report(now, ssrc, clock, clock_rate_hz, sent)?;
@@ -408,7 +407,8 @@ impl Transport {
         }
         let is_over = intake >= self.intakes.len() && forward >= self.forwards.len();
         self.reporting = (!is_over).then_some((intake, forward));
-        Some(())
+        // Who sends nothing and gets nothing is not told so every second.
+        (!blocks.is_empty() || to.len() > empty).then_some(())
     }
 
     /// How it fares: by what was lost since the last time, both ways. `None`: there was nothing to lose.
