@@ -54,6 +54,7 @@ function begin() {
     const { Room, RoomEvent } = globalThis.LivekitClient;
     const room = (globalThis.room = new Room({ adaptiveStream: false, dynacast: false, singlePeerConnection: !isV0 }));
     room.on(RoomEvent.TrackSubscribed, (track) => {
+      if (track.kind === 'audio') listen(track);
       const element = track.attach();
       element.muted = true;
       document.body.appendChild(element);
@@ -66,6 +67,18 @@ function begin() {
     room.registerRpcMethod('double', async ({ payload }) => payload + payload);
     await room.connect(url, token);
   };
+  // How loud a track was at its loudest, in dB.
+  const loudest = new Map();
+  function listen(track) {
+    const audio = new AudioContext();
+    const analyser = new AnalyserNode(audio, { fftSize: 2048 });
+    audio.createMediaStreamSource(new MediaStream([track.mediaStreamTrack])).connect(analyser);
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    setInterval(() => {
+      analyser.getFloatFrequencyData(bins);
+      loudest.set(track.sid, Math.max(loudest.get(track.sid) ?? -200, ...bins));
+    }, 50);
+  }
   globalThis.publish = async () => {
     const me = globalThis.room.localParticipant;
     await me.setMicrophoneEnabled(true);
@@ -80,7 +93,7 @@ function begin() {
         all.push({
           who: person.identity, source: publication.source, kind: publication.kind, isMuted: publication.isMuted,
           packets: stats?.packetsReceived ?? 0, lost: stats?.packetsLost ?? 0, frames: stats?.framesDecoded ?? 0,
-          width: stats?.frameWidth ?? 0, level: stats?.totalAudioEnergy ?? 0,
+          width: stats?.frameWidth ?? 0, level: Math.round(loudest.get(publication.trackSid) ?? -200),
         });
       }
     return all;
@@ -91,9 +104,9 @@ async function media(alice, bob) {
   const has = (all, source, is) => all.some((it) => it.source === source && is(it));
   for (const [name, page] of Object.entries({ alice, bob })) {
     const received = () => page.evaluate(() => globalThis.received());
-    await until(`${name} hears`, async () => has(await received(), 'microphone', (it) => it.packets > 50 && it.level > 0));
-    await until(`${name} sees`, async () => has(await received(), 'camera', (it) => it.frames > 30));
-    await until(`${name} sees the best layer`, async () => has(await received(), 'camera', (it) => it.width === 1280));
+    await until(`${name} hears`, async () => has(await received(), 'microphone', (it) => it.packets > 50 && it.level > -60), received);
+    await until(`${name} sees`, async () => has(await received(), 'camera', (it) => it.frames > 30), received);
+    await until(`${name} sees the best layer`, async () => has(await received(), 'camera', (it) => it.width === 1280), received);
     say(name, JSON.stringify(await received()));
   }
   await alice.evaluate(() => globalThis.room.localParticipant.setScreenShareEnabled(true));

@@ -180,6 +180,8 @@ async def serve(room, alice, bob):
     async with api.LiveKitAPI(URL.replace("ws", "http", 1), KEY, SECRET) as server:
         rooms = await server.room.list_rooms(api.ListRoomsRequest(names=[room]))
         assert [it.name for it in rooms.rooms] == [room] and rooms.rooms[0].num_participants == 2, rooms
+        published = lambda who: sum(1 for it in who.room.remote_participants.values() for _ in it.track_publications)
+        await until("all tracks", lambda: published(alice) == 2 and published(bob) == 2)
         people = await server.room.list_participants(api.ListParticipantsRequest(room=room))
         assert sorted(it.identity for it in people.participants) == ["alice", "bob"], people
         assert all(len(it.tracks) == 2 and it.state == 2 for it in people.participants), people

@@ -19,12 +19,12 @@ export function say(...words) {
 }
 
 // Far longer than anything takes: the machine may be busy.
-export async function until(what, isSo, patience = 60_000) {
+export async function until(what, isSo, detail = () => '', patience = 60_000) {
   const end = Date.now() + patience;
   for (;;) {
     const found = await isSo();
     if (found) return say('seen:', what);
-    if (Date.now() > end) throw new Error(`in vain: ${what}`);
+    if (Date.now() > end) throw new Error(`in vain: ${what} ${JSON.stringify(await detail())}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
