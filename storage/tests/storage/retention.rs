@@ -64,7 +64,7 @@ async fn an_event_stays_while_a_webhook_may_ask_for_it() {
     let claimed = process.storage.claim_deliveries(webhook, 9, later, DAY).await.unwrap();
     assert_eq!(claimed.len(), 3);
     let settle = async |n: usize, outcome: Outcome| {
-        process.storage.settle_delivery(webhook, claimed[n].id, &outcome).await.unwrap();
+        process.storage.settle_delivery(webhook, &claimed[n], &outcome, |_| None).await.unwrap();
     };
     // One is delivered, one given up, one waits.
     settle(0, Outcome::Delivered { status: 200 }).await;

@@ -33,6 +33,7 @@ mod page_failures;
 mod page_survival;
 mod poison;
 mod refusals;
+mod rooms;
 mod sdks;
 mod subscribers;
 mod survival;
