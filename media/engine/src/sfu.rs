@@ -14,15 +14,20 @@
 //! * Commands mean the same the second time, and may come in any order.
 
 mod arrivals;
+mod binding;
 mod codec;
 mod forward;
+mod header;
 mod history;
 mod intake;
 mod kept;
 mod layer;
+mod links;
 mod messages;
+mod room;
 mod rtcp;
 mod rtp;
+mod run;
 mod speech;
 mod transport;
 mod vp8;
@@ -39,23 +44,17 @@ use tandem_core::room::sfu::{
 use tandem_core::time::Timestamp;
 
 pub use kept::{Bindings, Forwarded};
+pub use run::Run;
 
 use crate::demux::Demux;
 use crate::peer::{Kept, Peer, Received, Remote};
-use forward::{Arrival, Forward, Outcome};
-use intake::Subscriber;
-use speech::Speech;
+use forward::{Arrival, Forward};
+use room::Room;
+use run::Queue;
 use transport::{Taken, Transport};
 
 /// How often [`Sfu::expire`] wants to be called for each connection: requests and feedback must be quick.
 pub const TICK: Duration = Duration::from_millis(50);
-
-/// How often it is looked how all fare.
-const QUALITY: Duration = Duration::from_secs(5);
-
-/// Packets that may wait for their receivers until they are fetched: then it is time to fetch them. Some ten milliseconds
-/// of work, so that of a full worker's packets several go to each of a thousand receivers at a time.
-const WAITING: usize = 8_192;
 
 /// See the module.
 pub struct Sfu {
@@ -89,19 +88,6 @@ pub struct Sfu {
     qualities: HashMap<ParticipantId, Quality>,
 }
 
-#[derive(Default)]
-struct Room {
-    members: usize,
-    speech: Speech,
-}
-
-#[derive(Default)]
-struct Queue {
-    entries: Vec<(u32, u32)>,
-    next: usize,
-    is_filled: bool,
-}
-
 /// Since the last [`Sfu::take_counts`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
@@ -121,17 +107,6 @@ pub struct Counts {
     pub rebuilt: u64,
     /// Datagrams that were not authentic, or came again.
     pub refused: u64,
-}
-
-/// Packets for one receiver, ready to go: all of `segment` bytes, the last perhaps of fewer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Run {
-    /// Where to.
-    pub to: SocketAddr,
-    /// Bytes in all.
-    pub len: usize,
-    /// Bytes of each.
-    pub segment: usize,
 }
 
 impl Sfu {
@@ -353,119 +328,6 @@ impl Sfu {
         }
     }
 
-    /// Whether so much waits that it should be fetched before more is received.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.waiting >= WAITING
-    }
-
-    /// A place that has something to be fetched with [`forward`](Self::forward). When there is none left, the datagrams
-    /// of this batch are not needed any more.
-    pub fn poll_filled(&mut self) -> Option<usize> {
-        let place = self.filled.pop_front();
-        if place.is_none() {
-            self.arrivals.clear();
-            self.waiting = 0;
-            self.ask_for_keys();
-        }
-        place
-    }
-
-    /// The next run of packets for the connection at a place, at most `segments` of them, until there is none. `batch`:
-    /// where the datagrams lie.
-    #[must_use]
-    pub fn forward(
-        &mut self,
-        now: Timestamp,
-        place: usize,
-        batch: &[u8],
-        out: &mut [u8],
-        segments: usize,
-    ) -> Option<Run> {
-        let mut run = Build::new(out, segments);
-        while self.forward_queued(now, place, batch, &mut run) {}
-        if run.len == 0 {
-            self.forward_missed(place, &mut run);
-        }
-        let (len, segment) = (run.len, run.segment);
-        let to = self.transport(place).and_then(|transport| transport.peer.address());
-        if let Some(to) = to.filter(|_| len > 0) {
-            return Some(Run { to, len, segment });
-        }
-        if let Some(queue) = self.queues.get_mut(place) {
-            queue.entries.clear();
-            (queue.next, queue.is_filled) = (0, false);
-        }
-        None
-    }
-
-    /// Fills a run. `true`: it is to go on, for there was a change that others must see first.
-    fn forward_queued(&mut self, now: Timestamp, place: usize, batch: &[u8], run: &mut Build<'_>) -> bool {
-        let Self { transports, queues, arrivals, keys, counts, .. } = self;
-        let (Some(transport), Some(queue)) =
-            (transports.get_mut(place).and_then(Option::as_deref_mut), queues.get_mut(place))
-        else {
-            return false;
-        };
-        let Some(overhead) = transport.peer.seal_overhead() else { return false };
-        let mut changed = None;
-        while let Some(&(arrival, slot)) = queue.entries.get(queue.next) {
-            let (Some(arrival), Some(forward)) = (
-                arrivals.get(arrival as usize),
-                transport.forwards.get_mut(slot as usize).and_then(Option::as_deref_mut),
-            ) else {
-                queue.next += 1;
-                continue;
-            };
-            let Some(room) = run.room(forward.planned(arrival, overhead)) else { break };
-            queue.next += 1;
-            let payload = batch.get(arrival.begin..arrival.end).unwrap_or_default();
-            let before = forward.layers();
-            match forward.send(now, &transport.peer, arrival, payload, room) {
-                Outcome::Sent(len) => {
-                    counts.forwarded += 1;
-                    run.add(len);
-                }
-                Outcome::Nothing => {}
-                Outcome::NeedsKey => keys.extend(forward.source.map(|(at, track)| (at, track, arrival.layer))),
-            }
-            if forward.layers() != before {
-                changed = forward.source.map(|source| (source, slot as usize, forward.layers()));
-                break;
-            }
-        }
-        let Some((source, slot, layers)) = changed else { return false };
-        self.mark(source, place, slot, layers);
-        true
-    }
-
-    fn forward_missed(&mut self, place: usize, run: &mut Build<'_>) {
-        let mut payload = [0_u8; 2_048];
-        loop {
-            let Some(transport) = self.transport(place) else { return };
-            let Some((slot, missed)) = transport.next_missed() else { return };
-            let Some(source) = self.forward_at(place, slot).and_then(|forward| forward.source) else { continue };
-            let found = self.intake_at(source).and_then(|intake| {
-                let layer = intake.layer(missed.layer).filter(|layer| layer.ssrc == missed.ssrc)?;
-                let (past, bytes) = layer.history.find(missed.number)?;
-                payload.get_mut(..bytes.len())?.copy_from_slice(bytes);
-                let len = bytes.len();
-                Some((past, len, intake.kind_of(past.payload_type)?.0 == codec::Kind::Vp8))
-            });
-            let Some((past, len, is_vp8)) = found else { continue };
-            let Some(transport) = self.transports.get_mut(place).and_then(Option::as_deref_mut) else { return };
-            let Some(forward) = transport.forwards.get_mut(slot).and_then(Option::as_deref_mut) else { continue };
-            let bytes = payload.get(..len).unwrap_or_default();
-            // Each its own run: repairs are few, and of all sizes.
-            let room = run.rest();
-            if let Some(sealed) = forward.repair(&transport.peer, &missed, past, is_vp8, bytes, room) {
-                self.counts.repaired += 1;
-                run.close(sealed);
-                return;
-            }
-        }
-    }
-
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Does what is due by time alone for the connection at a place.
@@ -492,21 +354,6 @@ impl Sfu {
             self.aim_all(place, slot);
         }
         self.settle(place);
-    }
-
-    /// Does what is due by time for whole rooms.
-    pub fn expire_rooms(&mut self, now: Timestamp) {
-        if now >= self.next_speech {
-            self.next_speech = now + speech::INTERVAL;
-            self.listen();
-        }
-        if now >= self.next_quality {
-            let is_first = self.next_quality == Timestamp(0);
-            self.next_quality = now + QUALITY;
-            if !is_first {
-                self.judge();
-            }
-        }
     }
 
     /// A place that may have something to [`transmit`](Self::transmit).
@@ -625,108 +472,6 @@ impl Sfu {
         owner.and_then(|owner| self.transport(owner)).is_some_and(|it| it.peer.is_at(now, from))
     }
 
-    /// Connects what goes out with what comes in, once both are here.
-    fn link(&mut self, place: usize, slot: usize) {
-        let Some(track) = self.forward_at(place, slot).map(|forward| forward.track) else { return };
-        let Some(source) = self.tracks.get(&track).copied() else { return };
-        let Some(intake) = self.intake_at(source) else { return };
-        let spec = intake.spec.clone();
-        if !intake.subscribers.iter().any(|it| (it.place, it.slot) == (place, slot)) {
-            intake.subscribers.push(Subscriber { place, slot, layers: 0 });
-        }
-        if let Some(forward) = self.forward_at(place, slot) {
-            forward.link(source, &spec);
-        }
-    }
-
-    fn unlink(&mut self, subscribers: &[Subscriber]) {
-        for subscriber in subscribers {
-            if let Some(forward) = self.forward_at(subscriber.place, subscriber.slot) {
-                forward.unlink();
-            }
-        }
-    }
-
-    fn unsubscribe(&mut self, place: usize, slot: usize, gone: &Forward) {
-        if let Some(intake) = gone.source.and_then(|source| self.intake_at(source)) {
-            intake.subscribers.retain(|it| (it.place, it.slot) != (place, slot));
-        }
-        if let Some(wanted) = self.wanted.get_mut(&gone.track) {
-            wanted.retain(|it| *it != (place, slot));
-            if wanted.is_empty() {
-                self.wanted.remove(&gone.track);
-            }
-        }
-    }
-
-    /// Chooses the layer for everybody who receives a track.
-    fn aim_all(&mut self, place: usize, slot: usize) {
-        let subscribers = self.intake_at((place, slot)).map(|intake| intake.subscribers.clone()).unwrap_or_default();
-        for subscriber in subscribers {
-            self.aim(subscriber.place, subscriber.slot);
-        }
-    }
-
-    fn aim(&mut self, place: usize, slot: usize) {
-        let Some(forward) = self.forward_at(place, slot) else { return };
-        let (max_layer, Some(source)) = (forward.wish.max_layer, forward.source) else { return };
-        let Some(intake) = self.intake_at(source) else { return };
-        let (target, is_video) = (intake.best(max_layer), intake.is_video());
-        let is_muted = intake.is_muted;
-        let Some(forward) = self.forward_at(place, slot) else { return };
-        if is_muted {
-            forward.stop();
-        }
-        let needs_key = forward.aim(target);
-        let layers = forward.layers();
-        self.mark(source, place, slot, layers);
-        if let Some(layer) = target.filter(|_| needs_key && is_video)
-            && let Some(layer) = self.intake_at(source).and_then(|intake| intake.layer(layer))
-        {
-            layer.want_key();
-            self.due.push_back(source.0);
-        }
-    }
-
-    fn mark(&mut self, source: (usize, usize), place: usize, slot: usize, layers: u8) {
-        let Some(intake) = self.intake_at(source) else { return };
-        if let Some(it) = intake.subscribers.iter_mut().find(|it| (it.place, it.slot) == (place, slot)) {
-            it.layers = layers;
-        }
-    }
-
-    fn listen(&mut self) {
-        let mut levels: HashMap<ConferenceId, HashMap<ParticipantId, f32>> = HashMap::new();
-        for transport in self.transports.iter_mut().flatten() {
-            let level = levels.entry(transport.conference).or_default().entry(transport.id.participant).or_default();
-            for intake in transport.intakes.iter_mut().flatten().filter(|it| !it.is_video()) {
-                let loudness = intake.loudness.take();
-                *level = level.max(if intake.is_muted { 0.0 } else { loudness });
-            }
-        }
-        for (conference, levels) in levels {
-            let changed = self.rooms.entry(conference).or_default().speech.update(&levels);
-            if !changed.is_empty() {
-                self.speakers.push_back(Speakers { conference, changed });
-            }
-        }
-    }
-
-    fn judge(&mut self) {
-        let mut found: HashMap<ParticipantId, Quality> = HashMap::new();
-        for transport in self.transports.iter_mut().flatten() {
-            if let Some(quality) = transport.quality() {
-                let worst = found.entry(transport.id.participant).or_insert(quality);
-                *worst = quality.min(*worst);
-            }
-        }
-        for (participant, quality) in found {
-            if self.qualities.insert(participant, quality) != Some(quality) {
-                self.news.push_back((participant, SfuNews::Quality(quality)));
-            }
-        }
-    }
-
     fn transport(&mut self, place: usize) -> Option<&mut Transport> {
         self.transports.get_mut(place)?.as_deref_mut()
     }
@@ -737,52 +482,6 @@ impl Sfu {
 
     fn forward_at(&mut self, place: usize, slot: usize) -> Option<&mut Forward> {
         self.transport(place)?.forwards.get_mut(slot)?.as_deref_mut()
-    }
-}
-
-/// A run that is being filled.
-struct Build<'a> {
-    out: &'a mut [u8],
-    len: usize,
-    segment: usize,
-    count: usize,
-    limit: usize,
-    is_closed: bool,
-}
-
-impl<'a> Build<'a> {
-    fn new(out: &'a mut [u8], limit: usize) -> Self {
-        Self { out, len: 0, segment: 0, count: 0, limit: limit.max(1), is_closed: false }
-    }
-
-    /// Room for a packet of that size. `None`: it belongs to the next run.
-    fn room(&mut self, planned: usize) -> Option<&mut [u8]> {
-        let fits = self.count == 0 || self.count < self.limit && planned <= self.segment;
-        if self.is_closed || !fits || self.len + planned > self.out.len() {
-            self.is_closed = self.len > 0;
-            return if self.len == 0 { Some(&mut []) } else { None };
-        }
-        self.out.get_mut(self.len..self.len + planned)
-    }
-
-    fn rest(&mut self) -> &mut [u8] {
-        self.out.get_mut(self.len..).unwrap_or_default()
-    }
-
-    fn add(&mut self, len: usize) {
-        if self.count == 0 {
-            self.segment = len;
-        }
-        // Only the last may be shorter.
-        self.is_closed = len < self.segment;
-        self.len += len;
-        self.count += 1;
-    }
-
-    /// A packet that stands alone.
-    fn close(&mut self, len: usize) {
-        self.add(len);
-        self.is_closed = true;
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tandem_core::id::ParticipantId;
 use tandem_core::machine::Refusal;
 use tandem_core::metric::Counter;
-use tandem_core::room::sfu::{DataChannel, SfuNews, TransportId};
+use tandem_core::room::sfu::{SfuNews, TransportId};
 use tandem_core::time::Timestamp;
 use tandem_engine::peer::{Peer, Remote, is_stun};
 use tandem_engine::sfu::{Sfu, TICK};
@@ -21,20 +21,25 @@ use crate::pool::Pool;
 use crate::room_box::{Order, RoomBox};
 use crate::shared_port::JOINED;
 
+/// Packets that are sent on in one turn, give or take what one read brings: some tens of milliseconds.
+const TURN: usize = 16_384;
+
 /// News that wait for room in an inbox. Beyond that they are lost.
 const UNTOLD: usize = 16_384;
 
 /// See the module.
 pub(super) struct RoomsHere {
-    sfu: Sfu,
+    pub(super) sfu: Sfu,
     places: Vec<Option<Arc<RoomBox>>>,
-    transports: HashMap<TransportId, usize>,
+    pub(super) transports: HashMap<TransportId, usize>,
     free: Vec<usize>,
-    untold: VecDeque<(ParticipantId, SfuNews)>,
+    pub(super) untold: VecDeque<(ParticipantId, SfuNews)>,
     /// Connections that broke here, whose participants do not know it yet.
     broken: VecDeque<Arc<RoomBox>>,
     /// A run of packets on its way out.
     out: Box<[u8]>,
+    /// Packets that were sent on in this turn.
+    sent: usize,
     next_tick: Timestamp,
 }
 
@@ -48,6 +53,7 @@ impl RoomsHere {
             untold: VecDeque::new(),
             broken: VecDeque::new(),
             out: vec![0; JOINED].into(),
+            sent: 0,
             next_tick: pool.clock.mono(),
         }
     }
@@ -62,7 +68,16 @@ impl RoomsHere {
         self.sfu.is_full()
     }
 
-    fn at(&self, place: usize) -> Option<Arc<RoomBox>> {
+    pub(super) fn begin_turn(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Whether others must have their turn before more is read.
+    pub(super) fn has_done_enough(&self) -> bool {
+        self.sent >= TURN
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<Arc<RoomBox>> {
         self.places.get(place).and_then(Clone::clone)
     }
 }
@@ -109,7 +124,7 @@ impl Worker<'_> {
         }
     }
 
-    fn owns_room(&self, found: &RoomBox) -> bool {
+    pub(super) fn owns_room(&self, found: &RoomBox) -> bool {
         !found.is_over() && found.home == self.index && self.seat.is_held_by(self.generation)
     }
 
@@ -169,7 +184,7 @@ impl Worker<'_> {
     }
 
     /// A connection whose step panicked is not touched again.
-    fn give_up_room(&mut self, place: usize, found: &Arc<RoomBox>) {
+    pub(super) fn give_up_room(&mut self, place: usize, found: &Arc<RoomBox>) {
         self.pool.metrics.count(Counter::MediaPanics);
         if !self.owns_room(found) {
             return self.drop_room(found);
@@ -251,52 +266,7 @@ impl Worker<'_> {
             // What does not fit into the send buffer is lost, as in any network.
             if let Some(packets) = self.rooms.out.get(..run.len) {
                 let _ = shared.send(packets, run.to, run.segment);
-            }
-        }
-    }
-
-    /// What is to be sent on data channels.
-    fn send_messages(&mut self) {
-        let now = self.pool.clock.mono();
-        while let Some(data) = self.seat.next_data(self.generation) {
-            for to in data.to.iter() {
-                let Some(place) = self.rooms.transports.get(to).copied() else { continue };
-                let Some(found) = self.rooms.at(place).filter(|found| self.owns_room(found)) else { continue };
-                let watch = self.watch();
-                let sfu = &mut self.rooms.sfu;
-                let step = || sfu.send_message(now, place, data.channel, &data.bytes);
-                match watch.guarded(found.serial, step) {
-                    Some(true) => {}
-                    Some(false) => self.pool.metrics.count(Counter::RoomDataDropped),
-                    None => self.give_up_room(place, &found),
-                }
-            }
-        }
-    }
-
-    /// What came in on data channels goes to who passes it on. Who sends what is reliable faster than that is cut.
-    fn tell_messages(&mut self, now: Timestamp) {
-        while let Some(place) = self.rooms.sfu.poll_talking() {
-            let Some(found) = self.rooms.at(place).filter(|found| self.owns_room(found)) else { continue };
-            loop {
-                let watch = self.watch();
-                let sfu = &mut self.rooms.sfu;
-                match watch.guarded(found.serial, || sfu.poll_message(now, place)) {
-                    Some(Some((channel, bytes))) => {
-                        let id = found.id;
-                        if self.pool.data.received(found.conference, id.participant, channel, bytes).is_err() {
-                            self.pool.metrics.count(Counter::RoomDataDropped);
-                            if channel == DataChannel::Reliable {
-                                self.rooms.untold.push_back((id.participant, SfuNews::Broken(id.role)));
-                            }
-                        }
-                    }
-                    Some(None) => break,
-                    None => {
-                        self.give_up_room(place, &found);
-                        break;
-                    }
-                }
+                self.rooms.sent += run.len.div_ceil(run.segment);
             }
         }
     }
