@@ -16,6 +16,9 @@
 //! * He receives a track only if he may and wants to; what he must not receive is not sent to him.
 //! * What he is shown of himself and of others has versions that only rise.
 
+mod downlink;
+#[cfg(test)]
+mod dual_tests;
 mod formats;
 mod input;
 mod publishing;
@@ -41,6 +44,7 @@ use crate::room::sfu::{SfuCommand, SfuNews, TransportId, TransportRole};
 use crate::room::signal::{Allowance, Join, JoinRefusal, Joined, Publish, RoomRequest, RoomSignal, Then};
 use crate::room::view::{LeaveReason, ParticipantState, ParticipantView};
 use crate::time::{Now, Timestamp};
+use downlink::Downlink;
 use receiving::TrackWish;
 use sections::Sections;
 
@@ -67,6 +71,9 @@ pub struct Participant {
     announced: Vec<Arc<Publish>>,
     sections: Arc<Sections>,
     local: Option<Arc<LocalMedia>>,
+    /// What he receives on the connection that we offer, when he has two.
+    downlink: Arc<Downlink>,
+    subscriber: Option<Arc<LocalMedia>>,
     /// An offer that came before our side was there.
     early_offer: Option<(u32, Arc<Description>)>,
     /// He was told to offer again and has not.
@@ -157,6 +164,8 @@ impl Participant {
             announced: Vec::new(),
             sections: Arc::default(),
             local: None,
+            downlink: Arc::default(),
+            subscriber: None,
             early_offer: None,
             is_asked: false,
             joined: None,
@@ -209,10 +218,14 @@ impl Participant {
         self.state = State::Joined { connect_by: now.mono + CONNECT_TIMEOUT };
         self.others = joined.others.iter().map(|other| (other.id, other.clone())).collect();
         self.joined = Some(joined.clone());
-        smallvec![
+        let mut out: Effects<_> = smallvec![
             ParticipantEffect::Signal(RoomSignal::Joined(joined)),
             ParticipantEffect::OpenMedia(TransportRole::Publisher),
-        ]
+        ];
+        if self.is_dual() {
+            out.push(ParticipantEffect::OpenMedia(TransportRole::Subscriber));
+        }
+        out
     }
 
     fn refused(&mut self, why: JoinRefusal) -> Effects<ParticipantEffect> {
@@ -240,7 +253,13 @@ impl Participant {
         let Some(joined) = &self.joined else { return Effects::new() };
         let others = self.others.values().cloned().collect();
         let now = Joined { room: joined.room.clone(), me: self.me.clone(), others };
-        smallvec![ParticipantEffect::Signal(RoomSignal::Resumed(Arc::new(now)))]
+        let mut out = smallvec![ParticipantEffect::Signal(RoomSignal::Resumed(Arc::new(now)))];
+        // An offer that he has not answered may never have reached him.
+        if self.downlink.is_pending() {
+            Arc::make_mut(&mut self.downlink).renew();
+            self.reconsider(&mut out);
+        }
+        out
     }
 
     /// Ends, and tells whoever must know.
@@ -325,15 +344,15 @@ impl Participant {
         }
     }
 
-    /// Whether he is in once this connection stands.
-    const fn is_decisive(&self, _role: TransportRole) -> bool {
-        true
+    /// Whether he is in once this connection stands: the one on which he receives, for he may never publish.
+    fn is_decisive(&self, role: TransportRole) -> bool {
+        self.is_dual() == (role == TransportRole::Subscriber)
     }
 
     fn request(&mut self, request: RoomRequest) -> Effects<ParticipantEffect> {
         match request {
             RoomRequest::Offer { id, offer } => self.offered(id, &offer),
-            RoomRequest::Answer { .. } => Effects::new(),
+            RoomRequest::Answer { id, answer } => self.answered(id, &answer),
             RoomRequest::Publish(publish) => self.announce(publish),
             RoomRequest::Mute { track, is_muted } => self.mute(track, is_muted),
             RoomRequest::Subscribe { tracks, is_wanted } => self.subscribe(&tracks, is_wanted),

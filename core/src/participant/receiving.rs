@@ -10,8 +10,8 @@ use crate::id::{ParticipantId, TrackId};
 use crate::machine::Effects;
 use crate::media::LocalMedia;
 use crate::room::description::{Description, SectionKind};
-use crate::room::sfu::{SfuCommand, TransportRole, Wish};
-use crate::room::signal::{Allowance, Allowed, RoomSignal, Showing};
+use crate::room::sfu::{SendSpec, SfuCommand, TransportId, TransportRole, Wish};
+use crate::room::signal::{Allowance, Allowed, RoomSignal, Showing, Topology};
 use crate::room::view::{LeaveReason, TrackView};
 
 /// What somebody said of a track.
@@ -28,9 +28,14 @@ pub(super) struct TrackWish {
 impl Participant {
     /// Our side of a connection is there.
     pub(super) fn ready(&mut self, role: TransportRole, local: LocalMedia) -> Effects<ParticipantEffect> {
-        if role == TransportRole::Publisher {
-            self.local = Some(Arc::new(local));
+        if role == TransportRole::Subscriber {
+            self.subscriber = Some(Arc::new(local));
+            Arc::make_mut(&mut self.downlink).renew();
+            let mut out = Effects::new();
+            self.reconsider(&mut out);
+            return out;
         }
+        self.local = Some(Arc::new(local));
         match self.early_offer.take() {
             Some((id, offer)) => self.offered(id, &offer),
             None => Effects::new(),
@@ -44,7 +49,7 @@ impl Participant {
         };
         let Some(peer) = local.peer.clone() else { return self.removed(LeaveReason::JoinFailure) };
         let transport = self.transport(TransportRole::Publisher);
-        let wanted = self.wanted();
+        let wanted = if self.is_dual() { Vec::new() } else { self.wanted() };
         let mut sections = (*self.sections).clone();
         let Some(round) = sections.answer(transport, offer, &mut self.announced, &wanted) else {
             return self.removed(LeaveReason::StateMismatch);
@@ -56,18 +61,11 @@ impl Participant {
         let mut out: Effects<ParticipantEffect> = smallvec![ParticipantEffect::Media(connect)];
         out.extend(self.publish(&round));
         for (track, spec) in &round.filled {
-            let wish = self.wish_for(*track);
-            let send = SfuCommand::Send { track: *track, transport, spec: spec.clone(), wish };
-            out.push(ParticipantEffect::Media(send));
             if let Some(wanted) = wanted.iter().find(|it| it.track == *track) {
-                let news = ParticipantNews::Receives { publisher: wanted.publisher, track: *track };
-                out.push(ParticipantEffect::TellConference(news));
+                self.send(wanted, spec, &mut out);
             }
         }
-        for track in &round.foreign {
-            self.wishes.entry(*track).or_default().is_foreign = true;
-            out.push(ParticipantEffect::Signal(RoomSignal::NotReceived { track: *track, is_codec: true }));
-        }
+        self.give_up(&round.foreign, &mut out);
         let tracks = self.sections.carried().map(|(mid, track, _)| (mid, track)).collect();
         let answer = Description {
             peer,
@@ -78,6 +76,51 @@ impl Participant {
         out.push(ParticipantEffect::Signal(RoomSignal::Answer { id, answer: Arc::new(answer), tracks }));
         self.ask(&mut out);
         out
+    }
+
+    /// The far end answers our offer.
+    pub(super) fn answered(&mut self, id: u32, answer: &Description) -> Effects<ParticipantEffect> {
+        let settled = match Arc::make_mut(&mut self.downlink).answered(id, answer) {
+            Ok(Some(settled)) => settled,
+            Ok(None) => return Effects::new(),
+            Err(_mismatch) => return self.removed(LeaveReason::StateMismatch),
+        };
+        let transport = self.transport(TransportRole::Subscriber);
+        let extensions = formats::numbers(answer.sections.iter().map(|section| &**section));
+        let connect = SfuCommand::Connect { transport, remote: answer.peer.clone(), extensions };
+        let mut out: Effects<ParticipantEffect> = smallvec![ParticipantEffect::Media(connect)];
+        for (wanted, spec) in &settled.started {
+            self.send(wanted, spec, &mut out);
+        }
+        self.give_up(&settled.refused, &mut out);
+        self.reconsider(&mut out);
+        out
+    }
+
+    /// Sends a track that there is a section for.
+    fn send(&self, wanted: &Wanted, spec: &Arc<SendSpec>, out: &mut Effects<ParticipantEffect>) {
+        let (track, transport) = (wanted.track, self.receiving_transport());
+        let send = SfuCommand::Send { track, transport, spec: spec.clone(), wish: self.wish_for(track) };
+        out.push(ParticipantEffect::Media(send));
+        let news = ParticipantNews::Receives { publisher: wanted.publisher, track };
+        out.push(ParticipantEffect::TellConference(news));
+    }
+
+    /// These he cannot receive.
+    fn give_up(&mut self, tracks: &[TrackId], out: &mut Effects<ParticipantEffect>) {
+        for track in tracks {
+            self.wishes.entry(*track).or_default().is_foreign = true;
+            out.push(ParticipantEffect::Signal(RoomSignal::NotReceived { track: *track, is_codec: true }));
+        }
+    }
+
+    /// Whether he receives on a connection of its own.
+    pub(super) fn is_dual(&self) -> bool {
+        self.birth.join.topology == Topology::Dual
+    }
+
+    fn receiving_transport(&self) -> TransportId {
+        self.transport(if self.is_dual() { TransportRole::Subscriber } else { TransportRole::Publisher })
     }
 
     pub(super) fn subscribe(&mut self, tracks: &[TrackId], is_wanted: bool) -> Effects<ParticipantEffect> {
@@ -137,21 +180,33 @@ impl Participant {
     /// After others, permissions or wishes changed: what he gets no longer is stopped, and sections are asked for.
     pub(super) fn reconsider(&mut self, out: &mut Effects<ParticipantEffect>) {
         let wanted = self.wanted();
-        let mut sections = (*self.sections).clone();
-        let drained = sections.drain(|track| wanted.iter().any(|it| it.track == track));
-        if !drained.is_empty() {
-            self.sections = Arc::new(sections);
-        }
-        let transport = self.transport(TransportRole::Publisher);
+        let is_wanted = |track| wanted.iter().any(|it| it.track == track);
+        let drained = if self.is_dual() {
+            Arc::make_mut(&mut self.downlink).drain(is_wanted)
+        } else {
+            Arc::make_mut(&mut self.sections).drain(is_wanted)
+        };
+        let transport = self.receiving_transport();
         out.extend(
             drained.into_iter().map(|track| ParticipantEffect::Media(SfuCommand::StopSending { track, transport })),
         );
-        self.ask(out);
+        if self.is_dual() { self.offer(&wanted, out) } else { self.ask(out) }
+    }
+
+    /// Offers him what has changed, unless he has not answered the last offer.
+    fn offer(&mut self, wanted: &[Wanted], out: &mut Effects<ParticipantEffect>) {
+        let transport = self.receiving_transport();
+        let homeless = Arc::make_mut(&mut self.downlink).fill(transport, wanted);
+        self.give_up(&homeless, out);
+        let Some(local) = self.subscriber.clone() else { return };
+        if let Some((id, offer, tracks)) = Arc::make_mut(&mut self.downlink).offer(&local) {
+            out.push(ParticipantEffect::Signal(RoomSignal::Offer { id, offer, tracks }));
+        }
     }
 
     /// Has him offer again when there are tracks without a section. Not before his first offer: that has some.
     fn ask(&mut self, out: &mut Effects<ParticipantEffect>) {
-        if self.is_asked || self.local.is_none() || *self.sections == super::Sections::default() {
+        if self.is_dual() || self.is_asked || self.local.is_none() || *self.sections == super::Sections::default() {
             return;
         }
         let wanted = self.wanted();
@@ -213,8 +268,8 @@ impl Participant {
     }
 
     fn resend(&self, track: TrackId) -> Option<ParticipantEffect> {
-        let spec = self.sections.spec_of(track)?;
-        let transport = self.transport(TransportRole::Publisher);
+        let spec = if self.is_dual() { self.downlink.sent(track) } else { self.sections.spec_of(track) }?;
+        let transport = self.receiving_transport();
         Some(ParticipantEffect::Media(SfuCommand::Send { track, transport, spec, wish: self.wish_for(track) }))
     }
 }

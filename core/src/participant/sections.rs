@@ -20,7 +20,7 @@ use crate::room::sfu::{ReceiveSpec, SendSpec, TransportId};
 use crate::room::signal::Publish;
 
 /// Bytes of a message on a data channel.
-const MAX_MESSAGE: u32 = 65_535;
+pub(super) const MAX_MESSAGE: u32 = 65_535;
 
 /// Sections of a connection. More are refused: nobody shows that many.
 const MAX_SECTIONS: usize = 512;
@@ -62,6 +62,13 @@ pub(super) struct Wanted {
     pub(super) stream: Arc<str>,
     /// What it is called there.
     pub(super) label: Arc<str>,
+}
+
+impl Wanted {
+    /// The stream that it belongs to, as clients parse it.
+    pub(super) fn stream(&self) -> Arc<str> {
+        format!("PA_{}|{}", self.publisher.uuid().simple(), self.stream).into()
+    }
 }
 
 /// What an offer comes to.
@@ -257,13 +264,12 @@ impl Sections {
             && let Some(wanted) = wanted.iter().find(|it| it.track == *track)
             && let Some(format) = formats::to_send(offered, &wanted.codec)
         {
-            let stream = format!("PA_{}|{}", wanted.publisher.uuid().simple(), wanted.stream);
             return Section {
                 direction: Direction::SendOnly,
                 formats: vec![format],
                 extensions: formats::extensions(offered, Sender::We),
                 sources: vec![Source { ssrc: spec.ssrc, rtx: spec.rtx_ssrc }],
-                msid: Some(Msid { stream: stream.into(), track: wanted.label.clone() }),
+                msid: Some(Msid { stream: wanted.stream(), track: wanted.label.clone() }),
                 ..empty(offered)
             };
         }
@@ -274,13 +280,18 @@ impl Sections {
 
     /// An even number that this connection does not send with, and that the next one after it is free as well.
     fn free_ssrc(&self, transport: TransportId, track: TrackId) -> u32 {
-        let mixed = transport.participant.uuid().as_u128() ^ track.uuid().as_u128().rotate_left(41);
-        let mut ssrc = (mixed ^ mixed >> 32 ^ mixed >> 64 ^ mixed >> 96) as u32 & !1;
+        let mut ssrc = mixed(transport, track);
         while ssrc == 0 || self.carried().any(|(_, _, spec)| spec.ssrc == ssrc) {
             ssrc = ssrc.wrapping_add(0x9e37_79b2);
         }
         ssrc
     }
+}
+
+/// An even number that is most likely nobody else's.
+pub(super) fn mixed(transport: TransportId, track: TrackId) -> u32 {
+    let mixed = transport.participant.uuid().as_u128() ^ track.uuid().as_u128().rotate_left(41);
+    (mixed ^ mixed >> 32 ^ mixed >> 64 ^ mixed >> 96) as u32 & !1
 }
 
 /// The announced track that a section is for: the one that it names; else, for clients that name them otherwise there,

@@ -49,5 +49,11 @@ fn two_tabs_of_chromium_meet() {
 #[test]
 fn two_tabs_of_chromium_with_two_connections_each_meet() {
     let _turn = browser::turn();
-    run("sdk-chromium-v0", Path::new("node"), "chromium_room.mjs", &["v0"]);
+    run("sdk-chromium-older", Path::new("node"), "chromium_room.mjs", &["older"]);
+}
+
+#[test]
+fn a_tab_with_one_connection_and_one_with_two_meet() {
+    let _turn = browser::turn();
+    run("sdk-chromium-mixed", Path::new("node"), "chromium_room.mjs", &["mixed"]);
 }

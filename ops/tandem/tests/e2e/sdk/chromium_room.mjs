@@ -1,11 +1,12 @@
 // Two tabs of Chromium with livekit-client in one room: camera in three layers, microphone, screen, data, text, RPC,
 // muting, a cut of the signalling, leaving. Wants LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET; the page is the
-// node's own. The exit code tells. With `v0` as its argument both have two connections, as older clients.
+// node's own. The exit code tells. With `older` as
+// its argument both have two connections, as older clients; with `mixed` the second one has.
 import { chromium } from 'playwright-core';
 import { createRequire } from 'node:module';
 import { say, token, until, url } from './tokens.mjs';
 
-const isV0 = process.argv[2] === 'v0';
+const kind = process.argv[2];
 const room = `js-${Date.now().toString(36)}`;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -22,7 +23,7 @@ try {
   const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
   await context.addInitScript({ path: createRequire(import.meta.url).resolve('livekit-client').replace(/[^/]*$/, 'livekit-client.umd.js') });
   await context.addInitScript(begin);
-  const [alice, bob] = [await join('alice', context), await join('bob', context)];
+  const [alice, bob] = [await join('alice', kind === 'older', context), await join('bob', Boolean(kind), context)];
   await media(alice, bob);
   await messages(alice, bob);
   await changes(alice, bob);
@@ -34,14 +35,14 @@ try {
   await browser.close();
 }
 
-async function join(identity, context) {
+async function join(identity, isOlder, context) {
   const page = await context.newPage();
   page.on('console', (message) => {
     if (process.env.VERBOSE || ['error', 'warning'].includes(message.type())) say(identity, message.type(), message.text().slice(0, 400));
   });
   await page.goto(url.replace(/^ws/, 'http'));
-  await page.evaluate(([url, token, isV0]) => globalThis.enter(url, token, isV0), [url, token(identity, room), isV0]);
-  say(identity, 'is in');
+  await page.evaluate((all) => globalThis.enter(...all), [url, token(identity, room), isOlder]);
+  say(identity, 'is in', isOlder ? 'with two connections' : '');
   await page.evaluate(() => globalThis.publish());
   say(identity, 'publishes');
   return page;
@@ -50,9 +51,9 @@ async function join(identity, context) {
 // Runs in every page before its own scripts.
 function begin() {
   const seen = (globalThis.seen = { data: [], texts: [], events: [] });
-  globalThis.enter = async (url, token, isV0) => {
+  globalThis.enter = async (url, token, isOlder) => {
     const { Room, RoomEvent } = globalThis.LivekitClient;
-    const room = (globalThis.room = new Room({ adaptiveStream: false, dynacast: false, singlePeerConnection: !isV0 }));
+    const room = (globalThis.room = new Room({ adaptiveStream: false, dynacast: false, singlePeerConnection: !isOlder }));
     room.on(RoomEvent.TrackSubscribed, (track) => {
       if (track.kind === 'audio') listen(track);
       const element = track.attach();
