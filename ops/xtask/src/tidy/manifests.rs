@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::{File, Tree};
 
 /// Our packages and those of ours that they may depend on (ARCHITECTURE.md, code map).
-const DIRECTION: [(&str, &[&str]); 14] = [
+const DIRECTION: [(&str, &[&str]); 15] = [
     ("tandem-core", &[]),
     ("tandem-engine", &["tandem-core"]),
     ("tandem-media", &["tandem-core", "tandem-engine"]),
@@ -13,6 +13,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
     ("tandem-sdp", &["tandem-core"]),
     ("tandem-sip", &["tandem-core", "tandem-actors", "tandem-sdp"]),
     ("tandem-http", &["tandem-core", "tandem-actors", "tandem-sdp"]),
+    ("tandem-livekit", &["tandem-core", "tandem-sdp"]),
     ("tandem-provider", &["tandem-core"]),
     ("tandem", &EVERYTHING),
     ("tandem-benches", &EVERYTHING),
@@ -21,7 +22,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
     ("xtask", &[]),
 ];
 
-const EVERYTHING: [&str; 9] = [
+const EVERYTHING: [&str; 10] = [
     "tandem-core",
     "tandem-engine",
     "tandem-media",
@@ -30,6 +31,7 @@ const EVERYTHING: [&str; 9] = [
     "tandem-sdp",
     "tandem-sip",
     "tandem-http",
+    "tandem-livekit",
     "tandem-provider",
 ];
 
