@@ -178,7 +178,7 @@ async fn killed_supervisors_and_roots_of_all_shards_come_back_and_the_call_goes_
     sleep(Duration::from_millis(200)).await;
     assert!(all(Kind::Supervisor).all(|it| (it.state.as_str(), it.restarts) == ("running", 1)));
     assert!(all(Kind::Root).all(|it| tree.break_part(&it.id, How::Kill)));
-    until(|| world.metrics.counter(Counter::ServicesRestarted) == 9).await;
+    until(|| world.metrics.counter(Counter::ServicesRestarted) == 18).await;
     world.tell(callee, LegInput::HungUp(Cause::Normal));
     world.until_empty().await;
     assert_eq!(world.outside.story(ids.call), ANSWERED);

@@ -94,10 +94,11 @@ fn every_queue_of_a_running_node_is_bounded_and_says_how_full_it_is() {
     assert!(!depths.is_empty());
     for ((name, depth), (of_capacity, capacity)) in depths.iter().zip(&capacities) {
         assert_eq!(name, of_capacity);
-        // These are as many as there are calls, or readers: none now.
-        let comes_and_goes = ["call_inboxes", "leg_inboxes", "track_inboxes", "sip_writes", "event_frames"];
+        // These are as many as there are calls, participants or readers: none now.
+        let of_calls = ["call_inboxes", "leg_inboxes", "track_inboxes", "sip_writes", "event_frames"];
+        let of_rooms = ["conference_inboxes", "participant_inboxes", "publication_inboxes"];
         // And this node tells no collector.
-        let comes_and_goes = [&comes_and_goes[..], &["otlp_spans", "otlp_logs"]].concat();
+        let comes_and_goes = [&of_calls[..], &of_rooms, &["otlp_spans", "otlp_logs"]].concat();
         assert!(*capacity > 0.0 || comes_and_goes.contains(&name.as_str()), "{name}");
         assert!(depth <= capacity, "{name}: {depth} of {capacity}");
     }
