@@ -81,22 +81,30 @@ pub(crate) async fn events(jetstream: &jetstream::Context, stream: &str) -> Vec<
     messages(jetstream, stream).await.into_iter().map(|(id, event)| (id, event.payload)).collect()
 }
 
-/// The same with its subject, as a consumer that was never there gets it.
+/// The same with its subject, as a consumer that was never there gets it. A cluster that has just lost a server may take
+/// its time to make one.
 pub(crate) async fn messages(jetstream: &jetstream::Context, stream: &str) -> Vec<(String, PublishedEvent)> {
-    let mut stream = jetstream.get_stream(stream).await.unwrap();
-    let count = stream.info().await.unwrap().state.messages;
+    within(ELECTION, "a consumer", || async { read(jetstream, stream).await.ok() }).await
+}
+
+async fn read(
+    jetstream: &jetstream::Context,
+    stream: &str,
+) -> Result<Vec<(String, PublishedEvent)>, Box<dyn std::error::Error>> {
+    let mut stream = jetstream.get_stream(stream).await?;
+    let count = stream.info().await?.state.messages;
     let mut seen = Vec::new();
     if count > 0 {
-        let consumer = stream.create_consumer(consumer::pull::OrderedConfig::default()).await.unwrap();
-        let mut messages = consumer.messages().await.unwrap();
+        let consumer = stream.create_consumer(consumer::pull::OrderedConfig::default()).await?;
+        let mut messages = consumer.messages().await?;
         while (seen.len() as u64) < count {
-            let message = tokio::time::timeout(LONG, messages.next()).await.unwrap().unwrap().unwrap();
+            let message = tokio::time::timeout(LONG, messages.next()).await?.ok_or("the end")??;
             let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
-            let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+            let payload = String::from_utf8(message.payload.to_vec())?;
             seen.push((id, PublishedEvent { subject: message.subject.to_string(), payload }));
         }
     }
-    seen
+    Ok(seen)
 }
 
 /// What a subscriber makes of it: each event once, by its id. Returns what came first of each id, and how often one came
