@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use super::sections::{MAX_MESSAGE, Wanted, mixed};
+use super::sections::{MAX_MESSAGE, Wanted, spec};
 use crate::id::TrackId;
 use crate::media::{Codec, Direction, LocalMedia};
 use crate::room::description::{Description, Extension, Format, Msid, Sctp, Section, SectionKind, Source, uri};
@@ -177,16 +177,8 @@ impl Downlink {
         if place >= MAX_SECTIONS {
             return None;
         }
-        let mut ssrc = mixed(transport, wanted.track);
-        while ssrc == 0 || self.specs().any(|spec| spec.ssrc == ssrc) {
-            ssrc = ssrc.wrapping_add(0x9e37_79b2);
-        }
-        let spec = Arc::new(SendSpec {
-            mid: mid(place),
-            ssrc,
-            rtx_ssrc: format.rtx.map(|_| ssrc.wrapping_add(1)),
-            formats: vec![(format.codec.clone(), format.rtx)],
-        });
+        let is_used = |ssrc| self.specs().any(|spec| spec.ssrc == ssrc);
+        let spec = spec(transport, wanted.track, mid(place), format.clone(), is_used);
         let usage = Usage::Offered(wanted.clone(), spec);
         let entry = Entry { kind: wanted.kind, format, is_empty: true, usage };
         match self.list.get_mut(place) {
@@ -230,16 +222,9 @@ impl Downlink {
 impl Entry {
     fn section(&self, place: usize) -> Section {
         let section = Section {
-            mid: mid(place),
-            kind: self.kind,
-            is_rejected: false,
-            direction: Direction::Inactive,
             formats: vec![self.format.clone()],
             extensions: vec![Extension { id: MID, uri: uri::MID.into() }],
-            rids: Vec::new(),
-            sources: Vec::new(),
-            msid: None,
-            sctp: None,
+            ..Section::empty(mid(place), self.kind)
         };
         match &self.usage {
             Usage::Free | Usage::Drained => section,
@@ -279,15 +264,8 @@ fn mid(place: usize) -> Arc<str> {
 
 fn data() -> Section {
     Section {
-        mid: "0".into(),
-        kind: SectionKind::Data,
-        is_rejected: false,
         direction: Direction::SendRecv,
-        formats: Vec::new(),
-        extensions: Vec::new(),
-        rids: Vec::new(),
-        sources: Vec::new(),
-        msid: None,
         sctp: Some(Sctp { port: 5_000, max_message_size: MAX_MESSAGE }),
+        ..Section::empty("0".into(), SectionKind::Data)
     }
 }

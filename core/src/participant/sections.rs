@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::formats::{self, Sender};
 use crate::id::{ParticipantId, TrackId};
 use crate::media::{Codec, Direction};
-use crate::room::description::{Description, Msid, Sctp, Section, SectionKind, Source};
+use crate::room::description::{Description, Format, Msid, Sctp, Section, SectionKind, Source};
 use crate::room::sfu::{ReceiveSpec, SendSpec, TransportId};
 use crate::room::signal::Publish;
 
@@ -241,13 +241,8 @@ impl Sections {
                 round.foreign.push(wanted.track);
                 continue;
             };
-            let ssrc = self.free_ssrc(transport, wanted.track);
-            let spec = Arc::new(SendSpec {
-                mid: offered.mid.clone(),
-                ssrc,
-                rtx_ssrc: format.rtx.map(|_| ssrc.wrapping_add(1)),
-                formats: vec![(format.codec, format.rtx)],
-            });
+            let is_used = |ssrc| self.carried().any(|(_, _, spec)| spec.ssrc == ssrc);
+            let spec = spec(transport, wanted.track, offered.mid.clone(), format, is_used);
             if let Some(entry) = self.list.get_mut(place) {
                 entry.usage = Usage::Carries(wanted.track, spec.clone());
             }
@@ -277,21 +272,24 @@ impl Sections {
         let extensions = formats::extensions(offered, Sender::We);
         Section { direction: Direction::Inactive, formats: vec![format], extensions, ..empty(offered) }
     }
-
-    /// An even number that this connection does not send with, and that the next one after it is free as well.
-    fn free_ssrc(&self, transport: TransportId, track: TrackId) -> u32 {
-        let mut ssrc = mixed(transport, track);
-        while ssrc == 0 || self.carried().any(|(_, _, spec)| spec.ssrc == ssrc) {
-            ssrc = ssrc.wrapping_add(0x9e37_79b2);
-        }
-        ssrc
-    }
 }
 
-/// An even number that is most likely nobody else's.
-pub(super) fn mixed(transport: TransportId, track: TrackId) -> u32 {
+/// How a track is sent in a section. Its SSRC is even, and the next one is that of its retransmissions: of connections
+/// that send with even ones only, both are free when that one is.
+pub(super) fn spec(
+    transport: TransportId,
+    track: TrackId,
+    mid: Arc<str>,
+    format: Format,
+    is_used: impl Fn(u32) -> bool,
+) -> Arc<SendSpec> {
     let mixed = transport.participant.uuid().as_u128() ^ track.uuid().as_u128().rotate_left(41);
-    (mixed ^ mixed >> 32 ^ mixed >> 64 ^ mixed >> 96) as u32 & !1
+    let mut ssrc = (mixed ^ mixed >> 32 ^ mixed >> 64 ^ mixed >> 96) as u32 & !1;
+    while ssrc == 0 || is_used(ssrc) {
+        ssrc = ssrc.wrapping_add(0x9e37_79b2);
+    }
+    let rtx_ssrc = format.rtx.map(|_| ssrc.wrapping_add(1));
+    Arc::new(SendSpec { mid, ssrc, rtx_ssrc, formats: vec![(format.codec, format.rtx)] })
 }
 
 /// The announced track that a section is for: the one that it names; else, for clients that name them otherwise there,
@@ -303,18 +301,7 @@ fn announced_for(offered: &Section, announced: &[Arc<Publish>]) -> Option<usize>
 }
 
 fn empty(offered: &Section) -> Section {
-    Section {
-        mid: offered.mid.clone(),
-        kind: offered.kind,
-        is_rejected: false,
-        direction: Direction::Inactive,
-        formats: Vec::new(),
-        extensions: Vec::new(),
-        rids: Vec::new(),
-        sources: Vec::new(),
-        msid: None,
-        sctp: None,
-    }
+    Section::empty(offered.mid.clone(), offered.kind)
 }
 
 fn rejected(offered: &Section) -> Section {

@@ -125,6 +125,23 @@ pub mod uri {
 }
 
 impl Section {
+    /// One that carries nothing.
+    #[must_use]
+    pub const fn empty(mid: Arc<str>, kind: SectionKind) -> Self {
+        Self {
+            mid,
+            kind,
+            is_rejected: false,
+            direction: Direction::Inactive,
+            formats: Vec::new(),
+            extensions: Vec::new(),
+            rids: Vec::new(),
+            sources: Vec::new(),
+            msid: None,
+            sctp: None,
+        }
+    }
+
     /// The number of a header extension.
     #[must_use]
     pub fn extension(&self, uri: &str) -> Option<u8> {
